@@ -1,0 +1,63 @@
+"""What a method of each kind, a data set, an attack and a protocol is.
+
+One small file a kind. Nothing here imports torch: tensors appear in annotations only.
+"""
+
+from mfbench.contracts.abilities import (
+    Certifies,
+    HasELBO,
+    KnowsOutliers,
+    Reconstructor,
+    SuperResolver,
+)
+from mfbench.contracts.attack import Attack, Threat
+from mfbench.contracts.dataset import DataSpec, Dataset, Split
+from mfbench.contracts.defense import Defense
+from mfbench.contracts.disentangler import Disentangler
+from mfbench.contracts.generator import DiffusionModel, GenerativeModel, NoisePredictor, NoiseSchedule
+from mfbench.contracts.likelihood import DiffusionLikelihood, Likelihood
+from mfbench.contracts.method import FileRef, Method, Progress, Ref, Role
+from mfbench.contracts.protocol import (
+    Clock,
+    EvaluationProtocol,
+    Measurement,
+    Metric,
+    Record,
+    Timing,
+    Value,
+)
+from mfbench.contracts.sampler import Sampler
+
+__all__ = [
+    "Attack",
+    "Certifies",
+    "Clock",
+    "DataSpec",
+    "Dataset",
+    "Defense",
+    "DiffusionLikelihood",
+    "DiffusionModel",
+    "Disentangler",
+    "EvaluationProtocol",
+    "FileRef",
+    "GenerativeModel",
+    "HasELBO",
+    "KnowsOutliers",
+    "Likelihood",
+    "Measurement",
+    "Method",
+    "Metric",
+    "NoisePredictor",
+    "NoiseSchedule",
+    "Progress",
+    "Reconstructor",
+    "Record",
+    "Ref",
+    "Role",
+    "Sampler",
+    "Split",
+    "SuperResolver",
+    "Threat",
+    "Timing",
+    "Value",
+]
