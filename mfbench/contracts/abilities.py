@@ -51,7 +51,5 @@ class KnowsOutliers(ABC):
     """Is shown the out-distribution set as well: what makes a score the best possible (`oracle_bayes`)."""
 
     @abstractmethod
-    def score_against(
-        self, x: Tensor, outliers: Dataset, *, rng: torch.Generator | None = None
-    ) -> Tensor:
+    def score_against(self, x: Tensor, outliers: Dataset, *, rng: torch.Generator | None = None) -> Tensor:
         """(n,) scores that separate the in-distribution set from this one set; higher = in-distribution."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.figure import Figure
     from numpy import ndarray
 
@@ -106,8 +105,11 @@ class Record:
 
 
 class EvaluationProtocol:
-    """Base of every protocol (kind "protocol"). Its parameters are the keyword arguments of `evaluate`
-    after `clock`, with defaults and type hints as a method's; references among them are resolved the same way.
+    """Base of every protocol (kind "protocol").
+
+    A subclass writes `evaluate(self, method, data, *, rng, clock, ...)`: what comes after `clock` are the
+    protocol's parameters, with defaults and type hints as a method's; references among them are resolved
+    the same way.
     """
 
     kind: ClassVar[str]
@@ -116,14 +118,14 @@ class EvaluationProtocol:
     workload: ClassVar[str] = ""
     """What one timed call does: "scores 1,000 points"."""
 
-    def evaluate(
-        self, method: Any, data: Dataset, *, rng: torch.Generator, clock: Clock, **parameters: Any
-    ) -> Measurement:
-        """Measure a fitted method on `data.test`."""
+    def evaluate(self, method: Any, data: Dataset, *args: Any, **keywords: Any) -> Measurement:
+        """Measure a fitted method on `data.test`.
+
+        Called with `rng` (a torch.Generator), `clock` (a Clock) and the protocol's parameters by keyword; the
+        loose signature here only lets subclasses name theirs.
+        """
         raise NotImplementedError
 
-    def draw(
-        self, records: Sequence[Record], arrays: Sequence[Mapping[str, ndarray]]
-    ) -> dict[str, Figure]:
+    def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, ndarray]]) -> dict[str, Figure]:
         """Figures by file name (without ending), from the records of one data set and their arrays, in step."""
         return {}
