@@ -14,17 +14,28 @@ from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mfbench.interface import get, names, results, run
+    from mfbench.interface import get, names, results, run  # noqa: F401 - exported through _INTERFACE
+    from mfbench.schedules import LinearSchedule
 
 __version__ = "0.1.0"
 
 _INTERFACE = ("get", "names", "results", "run")
 """The Python interface: it stands on top of the house, so it is only fetched when somebody asks for it."""
 
-__all__ = [*_contracts, "ContractError", "Unsupported", "UserError", "hookimpl", *_INTERFACE]
+__all__ = [
+    *_contracts,
+    "ContractError",
+    "LinearSchedule",
+    "Unsupported",
+    "UserError",
+    "hookimpl",
+    *_INTERFACE,
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _INTERFACE:
         return getattr(import_module("mfbench.interface"), name)
+    if name == "LinearSchedule":  # lazily too: it needs torch
+        return import_module("mfbench.schedules").LinearSchedule
     raise AttributeError(f"module 'mfbench' has no attribute {name!r}")
