@@ -11,12 +11,14 @@ from mfbench.contracts.abilities import (
     SuperResolver,
 )
 from mfbench.contracts.attack import Attack, Threat
-from mfbench.contracts.dataset import DataSpec, Dataset, Split
+from mfbench.contracts.dataset import Dataset, Split
+from mfbench.contracts.dataspec import DataSpec
 from mfbench.contracts.defense import Defense
 from mfbench.contracts.disentangler import Disentangler
-from mfbench.contracts.generator import DiffusionModel, GenerativeModel, NoisePredictor, NoiseSchedule
+from mfbench.contracts.generator import DiffusionModel, GenerativeModel
 from mfbench.contracts.likelihood import DiffusionLikelihood, Likelihood
 from mfbench.contracts.method import FileRef, Method, Progress, Ref, Role
+from mfbench.contracts.noise import NoisePredictor, NoiseSchedule
 from mfbench.contracts.protocol import (
     Clock,
     EvaluationProtocol,

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mfbench.contracts.dataspec import DataSpec
 from mfbench.errors import Unsupported
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from mfbench.contracts.generator import NoisePredictor
+    from mfbench.contracts.noise import NoisePredictor
 
 
 @dataclass(frozen=True)
 class Split:
-    """Samples x (n, *shape) with, where known, labels y (n,) int64, attributes (n, k) and identity (n,) int64.
+    """Samples x (n, *shape); where known, labels y (n,) int64, attributes (n, k), identity (n,) int64.
 
     `names`: of the classes under "classes", of the attributes under "attributes".
     """
@@ -38,18 +39,6 @@ class Split:
         """x in order, `size` samples at a time (the last batch may be smaller)."""
         for start in range(0, len(self.x), size):
             yield self.x[start : start + size]
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """Shapes and counts: all that `Method.build` may depend on. `device` and `dtype` are torch's."""
-
-    shape: tuple[int, ...]
-    train_count: int
-    classes: int | None = None
-    attributes: tuple[str, ...] = ()
-    device: Any = "cpu"
-    dtype: Any = None
 
 
 class Dataset:
@@ -112,7 +101,7 @@ class Dataset:
         raise Unsupported(f"the density of data set {self.name!r} is not known")
 
     def noise_predictor(self, num_steps: int) -> NoisePredictor:
-        """The exact eps for this data under the default schedule of `num_steps`, where it has a closed form."""
+        """The exact eps for this data under the default schedule, where it has a closed form."""
         raise Unsupported(f"data set {self.name!r} has no closed-form noise predictor")
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:

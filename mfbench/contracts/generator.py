@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mfbench.contracts.method import Method, Progress
 
@@ -11,26 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mfbench.contracts.dataset import Dataset
-
-
-class NoiseSchedule(Protocol):
-    """Variance-preserving noise: x_t = sqrt(abar(t)) x_0 + sqrt(1 - abar(t)) eps, t = k / num_steps in [0, 1]."""
-
-    num_steps: int
-
-    def alpha_bar(self, t: Tensor) -> Tensor:
-        """abar at times t in [0, 1], same shape: decreasing, alpha_bar(0) = 1."""
-        ...
-
-
-class NoisePredictor(Protocol):
-    """The network: predicts the noise eps in x_t, in model space."""
-
-    schedule: NoiseSchedule
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """eps for x of shape (n, ...) at times t of shape (n,), real values in [0, 1]; the shape of x."""
-        ...
+    from mfbench.contracts.noise import NoisePredictor
 
 
 class GenerativeModel(Method):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mfbench.contracts.dataset import Dataset
-    from mfbench.contracts.generator import NoisePredictor
+    from mfbench.contracts.noise import NoisePredictor
 
 
 class Likelihood(Method):

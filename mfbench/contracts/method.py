@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mfbench.contracts.dataset import DataSpec
+    from mfbench.contracts.dataspec import DataSpec
 
 Ref: TypeAlias = Any
 """A hyper-parameter that names another method or data set; the bench hands the instance over in its place.
@@ -19,14 +19,14 @@ In a suite it is a name or `{name = ..., parameters}`. Its kind is the parameter
 """
 
 FileRef: TypeAlias = str
-"""A hyper-parameter that names a file or folder; its content's hash is part of the identity of every result."""
+"""A hyper-parameter that names a file or folder; its content's hash enters every identity."""
 
 Role: TypeAlias = Literal["method", "ceiling", "reference", "control"]
-"""How a board shows a method: ranked (`method`), or unranked as the best possible (`ceiling`), a yardstick that
-a method may exceed (`reference`), or a trivial baseline that no method should be mistaken for (`control`)."""
+"""How a board shows a method: ranked (`method`), or unranked: the best possible (`ceiling`), a yardstick that
+a method may exceed (`reference`), or a trivial baseline that no method should be taken for (`control`)."""
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""`progress(done, total)`: a fit calls it as often as it likes; the bench draws the bar and limits the rate."""
+"""`progress(done, total)`: a fit calls it as often as it likes; the bench draws the bar."""
 
 
 class Method:

@@ -127,5 +127,5 @@ class EvaluationProtocol:
         raise NotImplementedError
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, ndarray]]) -> dict[str, Figure]:
-        """Figures by file name (without ending), from the records of one data set and their arrays, in step."""
+        """Figures by file name (without ending), from one data set's records and, in step, their arrays."""
         return {}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from mfbench.contracts.generator import NoisePredictor
+    from mfbench.contracts.noise import NoisePredictor
 
 
 class Sampler(Method):
