@@ -23,7 +23,7 @@ _BISECTIONS = 64
 
 
 class LinearSchedule:
-    """abar(k/T) = prod_{j<=k} (1 - beta_j), beta linear from 1e-4 to 0.02 times 1000/T, log abar linear between.
+    """abar(k/T) = prod_{j<=k} (1 - beta_j), beta linear 1e-4 .. 0.02 times 1000/T, log abar linear between.
 
     Scaling by 1000/T keeps the noise at t = 1 about the same for every T (abar_T = 4.0e-5 at T = 1000, 2.0e-5
     at T = 100). Betas are limited to 0.999, which changes schedules of T <= 20 steps only: their last steps
