@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mfbench.contracts import Role
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, ordered so that neighbours differ in lightness; their yellow is too pale for lines."""
+"""Okabe and Ito's colours; neighbours differ in lightness. Their yellow, too pale for lines, is left out."""
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++")
