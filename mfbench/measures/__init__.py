@@ -1,0 +1,41 @@
+"""Measures: pure functions from tensors or arrays to numbers; no files, no registry.
+
+Importing this package imports nothing else: each name is fetched from its module when first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mfbench.measures.comparison import *  # noqa: F403
+    from mfbench.measures.correlation import *  # noqa: F403
+    from mfbench.measures.distances import *  # noqa: F403
+    from mfbench.measures.intervals import *  # noqa: F403
+    from mfbench.measures.neighbours import *  # noqa: F403
+    from mfbench.measures.ranking import *  # noqa: F403
+    from mfbench.measures.two_sample import *  # noqa: F403
+
+_MODULES = {
+    "comparison": ("Difference", "holm", "paired_difference", "paired_t_matrix", "rank_intervals"),
+    "correlation": ("spearman",),
+    "distances": ("energy_distance", "maximum_mean_discrepancy", "median_heuristic", "sliced_wasserstein"),
+    "intervals": ("Interval", "bootstrap_mean", "delong", "over_seeds", "student", "wilson"),
+    "neighbours": ("SupportOverlap", "precision_recall_density_coverage"),
+    "ranking": ("auroc", "average_precision", "fpr_at_95_tpr", "placements"),
+    "two_sample": ("ClassifierTest", "c2st"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
