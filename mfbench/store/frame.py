@@ -1,0 +1,80 @@
+"""The results as a pandas frame, with the columns of the documentation and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mfbench.identity import canonical, decode_float
+
+if TYPE_CHECKING:
+    from mfbench.store.reading import StoreReader
+
+COLUMNS = (
+    *("run_id", "cell_id", "cache_key", "suite", "protocol", "data", "kind", "method", "parameters", "seed"),
+    *("status", "metric", "part", "value", "unit", "better", "ci_low", "ci_high", "n", "device", "dtype"),
+    *("threads", "device_ms", "device_ms_iqr", "timing_n", "wall_s", "fit_s", "nfe", "peak_memory_bytes"),
+    *("parameter_count", "plugin", "plugin_version", "error", "started", "ended"),
+)
+"""`parameters` is canonical JSON of the method's parameters; `device_ms` and its companions are the newest
+timing of the cell; `error` is "type: message"."""
+
+_TYPES = {
+    **dict.fromkeys(("seed", "threads"), "int64"),
+    **dict.fromkeys(("n", "timing_n", "peak_memory_bytes", "parameter_count"), "Int64"),
+    **dict.fromkeys(
+        ("value", "ci_low", "ci_high", "device_ms", "device_ms_iqr", "wall_s", "fit_s", "nfe"), "float64"
+    ),
+}
+_NO_VALUE = {"metric": "", "part": "", "value": None, "n": None, "ci_low": None, "ci_high": None}
+
+
+def results_frame(store: StoreReader, suite: str | None) -> pd.DataFrame:
+    """See `StoreReader.frame`."""
+    rows = [[row[name] for name in COLUMNS] for row in _rows(store, suite)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
+
+
+def _rows(store: StoreReader, suite: str | None) -> Iterator[dict[str, Any]]:
+    keys = None if suite is None else store.suite_cells(suite).values()
+    records = store.results(cache_keys=keys)
+    suites = {run_id: run["suite"] for run_id, run in store.runs().items()}
+    timings = {timing["cache_key"]: timing for timing in store.timings() if timing["status"] == "ok"}
+    metrics = _metrics(store)
+    for record in records.values():
+        common = _common(record, timings.get(record["cache_key"]))
+        common["suite"] = suite or suites.get(record["run_id"], "")
+        of_protocol = metrics.get((record["protocol"]["name"], record["protocol"]["version"]), {})
+        for value in record["values"] or [_NO_VALUE]:
+            metric = of_protocol.get(value["metric"], {})
+            yield {**common, **_value(value), "unit": metric.get("unit", ""), "better": metric.get("better")}
+
+
+def _metrics(store: StoreReader) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+    return {
+        key: {metric["name"]: metric for metric in protocol["metrics"]}
+        for key, protocol in store.protocols().items()
+    }
+
+
+def _common(record: dict[str, Any], timing: dict[str, Any] | None) -> dict[str, Any]:
+    error = record["error"]
+    return {
+        **record,
+        "protocol": record["protocol"]["name"],
+        "data": record["data"]["name"],
+        "kind": record["method"]["kind"],
+        "method": record["method"]["name"],
+        "parameters": canonical(record["method"]["parameters"]),
+        "error": "" if error is None else f"{error['type']}: {error['message']}",
+        "device_ms": timing and timing["device_ms"],
+        "device_ms_iqr": timing and timing["device_ms_iqr"],
+        "timing_n": timing and timing["timing_n"],
+    }
+
+
+def _value(value: dict[str, Any]) -> dict[str, Any]:
+    floats = {name: decode_float(value[name]) for name in ("value", "ci_low", "ci_high")}
+    return {**value, **floats}
