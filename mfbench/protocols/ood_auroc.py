@@ -1,0 +1,251 @@
+"""Out-of-distribution detection: does the score rank unseen data below the seen?
+
+Question. A likelihood fitted on one data set scores that set's test split and the test split of each
+other set. How often does a seen sample score above an unseen one?
+
+Needs. A likelihood; an in-distribution set; one or more other sets of the same shape. Methods that are
+shown the other set (`KnowsOutliers`) score each pair anew; they are ceilings.
+
+Measurement. For each other set, with in-distribution as the positive class: AUROC with DeLong's interval,
+average precision (AUPR-in), and the false-positive rate at 95 % true positives. The rank is by the
+unweighted mean AUROC over the sets. The mean log-density of every set stands beside it: the paper's Fig.
+5 asks whether the seen set's is highest.
+
+References. Tu et al. 2023, Fig. 5; DeLong, DeLong and Clarke-Pearson 1988; Hendrycks and Gimpel 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logit, ndtri
+from torch import Tensor
+
+from mfbench import measures
+from mfbench.contracts import (
+    Clock,
+    Dataset,
+    EvaluationProtocol,
+    KnowsOutliers,
+    Likelihood,
+    Measurement,
+    Metric,
+    Record,
+    Ref,
+    Value,
+)
+from mfbench.errors import Unsupported, UserError
+from mfbench.protocols.checked import checked_scores
+from mfbench.protocols.counting import CountingPredictor, count_evaluations
+from mfbench.protocols.draws import Streams
+from mfbench.protocols.ood_figures import draw, kept
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+TIMED = 1000
+"""Samples that one timed call scores."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One data set as this protocol sees it: its name on the board and the test samples used."""
+
+    name: str
+    data: Dataset
+    x: Tensor
+
+
+class OodAuroc(EvaluationProtocol):
+    """AUROC of seen against unseen data sets, by a likelihood's score."""
+
+    kind: ClassVar[str] = "likelihood"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("auroc", primary=True, description="P(seen scores above unseen); overall: mean over the sets"),
+        Metric("average_precision", description="area under precision-recall, seen as positive (AUPR-in)"),
+        Metric("fpr_at_95_tpr", better="lower", description="unseen accepted where 95 % of the seen are"),
+        Metric("mean_log_density", "nats", better=None, description="of each set; not for pure scores"),
+    )
+    workload: ClassVar[str] = "scores 1,000 samples"
+
+    def evaluate(  # type: ignore[override]
+        self,
+        method: Likelihood,
+        data: Dataset,
+        *,
+        rng: torch.Generator,
+        clock: Clock,
+        against: list[Ref],
+        count: int | None = None,
+        spread_rounds: int = 0,
+    ) -> Measurement:
+        """Score `data.test` and the test split of each set in `against`.
+
+        count: samples a set, the first of its test split (None: all of them).
+        spread_rounds: rounds over which the spread of Eq. 23 is kept for the figure (0: none).
+        """
+        seen, *unseen = parts(data, against, count)
+        streams = Streams(rng)
+        timed = _timed(seen)
+        clock.measure(lambda: _scores(method, timed, unseen[0], streams))
+        if clock.timing_only:
+            return Measurement()
+
+        with count_evaluations(method) as counter:
+            pairs = dict(_scored_pairs(method, seen, unseen, streams))
+        values = [value for name, pair in pairs.items() for value in separation(name, *pair)]
+        groups = combined_placements(pairs)
+        densities = mean_log_densities(method, [seen, *unseen], pairs, streams)
+        scored = sum(len(part.x) for part in [seen, *unseen])
+        nfe, notes = _cost(counter, scored)
+        return Measurement(
+            values=[*overall(values, groups), *values, *densities],
+            scores=groups,
+            arrays=kept(method, seen, unseen, pairs, spread_rounds, streams),
+            nfe=nfe,
+            notes=notes,
+        )
+
+    def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
+        """Score histograms, ROC curves and, in two dimensions, points coloured by log-density."""
+        return draw(records, arrays)
+
+
+def parts(data: Dataset, against: Sequence[Dataset], count: int | None) -> list[Part]:
+    """The seen set and the others, named apart; UserError where there are none or too few samples."""
+    if not against:
+        raise UserError("ood_auroc: against is empty; name at least one other data set")
+    if count is not None and count < 2:
+        raise UserError(f"ood_auroc: count is {count}; two or more samples a set are needed")
+    for other in against:
+        if other.shape != data.shape:
+            raise Unsupported(f"{other.name} has shape {other.shape}, but {data.name} has {data.shape}")
+    sets = [data, *against]
+    device = data.test.x
+    return [
+        Part(name, each, each.test.x[:count].to(device)) for name, each in zip(distinct_names(sets), sets)
+    ]
+
+
+def distinct_names(sets: Sequence[Dataset]) -> list[str]:
+    """The sets' names, with their parameters where a name occurs twice."""
+    names = [each.name for each in sets]
+
+    def full(each: Dataset) -> str:
+        given = ", ".join(f"{key}={value}" for key, value in sorted(each.parameters.items()))
+        return f"{each.name}({given})" if names.count(each.name) > 1 else each.name
+
+    return [full(each) for each in sets]
+
+
+def separation(name: str, scores_in: Array, scores_out: Array) -> list[Value]:
+    """How well the scores tell the seen set from this one."""
+    n = len(scores_in) + len(scores_out)
+    interval = measures.delong(scores_in, scores_out)
+    return [
+        Value("auroc", name, interval.value, n, interval.low, interval.high),
+        Value("average_precision", name, measures.average_precision(scores_in, scores_out), n),
+        Value("fpr_at_95_tpr", name, measures.fpr_at_95_tpr(scores_in, scores_out), n),
+    ]
+
+
+def combined_placements(pairs: Mapping[str, tuple[Array, Array]]) -> dict[str, Array]:
+    """Per-example contributions to the mean AUROC over the sets.
+
+    mean_k AUROC_k = mean_i [mean_k V10_k(x_i)] = sum_k mean_j [V01_k(y_kj) / K]: the seen examples, shared
+    by all K sets, make one group, and each unseen set one of its own, so that the variance is DeLong's for
+    a sum of AUROCs.
+    """
+    placements = {name: measures.placements(*pair) for name, pair in pairs.items()}
+    groups = {"in": np.mean([v10 for v10, _ in placements.values()], axis=0)}
+    return groups | {f"out:{name}": v01 / len(placements) for name, (_, v01) in placements.items()}
+
+
+def overall(values: Sequence[Value], groups: Mapping[str, Array]) -> list[Value]:
+    """The means over the sets, the AUROC's with the interval of the combined placements."""
+    n = sum(len(group) for group in groups.values())
+
+    def mean(metric: str) -> float:
+        return float(np.mean([v.value for v in values if v.metric == metric]))
+
+    low, high = _mean_interval([v for v in values if v.metric == "auroc"], groups)
+    rest = [Value(metric, "", mean(metric), n) for metric in ("average_precision", "fpr_at_95_tpr")]
+    return [Value("auroc", "", mean("auroc"), n, low, high), *rest]
+
+
+def _mean_interval(aurocs: Sequence[Value], groups: Mapping[str, Array]) -> tuple[float, float]:
+    """Normal on the logit scale, as each set's own; where nothing varies, the mean of the sets' bounds.
+
+    That mean always covers the mean AUROC at least as often: it lets the sets' errors add up in full.
+    """
+    mean = float(np.mean([v.value for v in aurocs]))
+    variance = sum(float(np.var(group, ddof=1)) / len(group) for group in groups.values())
+    if variance == 0:
+        return float(np.mean([v.ci_low for v in aurocs])), float(np.mean([v.ci_high for v in aurocs]))
+    half = ndtri(0.975) * np.sqrt(variance) / (mean * (1 - mean))
+    return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+
+
+def mean_log_densities(
+    method: Likelihood, sets: Sequence[Part], pairs: Mapping[str, tuple[Array, Array]], streams: Streams
+) -> list[Value]:
+    """Mean log-density of each set, nats, with Student's interval; nothing for methods that only rank."""
+    if method.bound == "score":
+        return []
+    unseen = sets[1:]
+    scores = [pairs[unseen[0].name][0], *(pairs[part.name][1] for part in unseen)]
+    if type(method).score is not Likelihood.score:  # it ranks by something else than its density
+        scores = [_log_densities(method, part, streams) for part in sets]
+    intervals = [measures.student(each) for each in scores]
+    return [
+        Value("mean_log_density", part.name, each.value, len(part.x), each.low, each.high)
+        for part, each in zip(sets, intervals)
+    ]
+
+
+def _scored_pairs(
+    method: Likelihood, seen: Part, unseen: Sequence[Part], streams: Streams
+) -> Iterator[tuple[str, tuple[Array, Array]]]:
+    """For each unseen set its name and the scores of the seen set and of its own."""
+    if isinstance(method, KnowsOutliers):
+        for part in unseen:
+            yield part.name, (_scores(method, seen, part, streams), _scores(method, part, part, streams))
+        return
+    scores_seen = _scores(method, seen, seen, streams)
+    for part in unseen:
+        yield part.name, (scores_seen, _scores(method, part, part, streams))
+
+
+def _scores(method: Likelihood, part: Part, other: Part, streams: Streams) -> Array:
+    """Checked scores of one set (to be told from `other`), with noise that depends on the set alone."""
+    rng = streams("scores", part.name)
+    if isinstance(method, KnowsOutliers):
+        scores = method.score_against(part.x, other.data, rng=rng)
+        return checked_scores(scores, len(part.x), method, "score_against")
+    return checked_scores(method.score(part.x, rng=rng), len(part.x), method)
+
+
+def _log_densities(method: Likelihood, part: Part, streams: Streams) -> Array:
+    log_prob = method.log_prob(part.x, rng=streams("scores", part.name))
+    return checked_scores(log_prob, len(part.x), method, "log_prob")
+
+
+def _timed(seen: Part) -> Part:
+    """The seen set's first 1,000 samples, repeated where there are fewer."""
+    rows = torch.arange(TIMED, device=seen.x.device) % len(seen.x)
+    return Part(seen.name, seen.data, seen.x[rows])
+
+
+def _cost(counter: CountingPredictor | None, scored: int) -> tuple[float | None, list[str]]:
+    """Evaluations a sample, and a note on vector-Jacobian products, which are counted apart."""
+    if counter is None:
+        return None, []
+    products = counter.vjp_rows / scored
+    return counter.rows / scored, [f"{products:g} vector-Jacobian products a sample"] if products else []

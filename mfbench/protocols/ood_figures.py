@@ -1,0 +1,207 @@
+"""The figures of `ood_auroc`, and what a measurement keeps for them.
+
+Kept arrays, by group ("in", "out:<set>"): `score:<group>` (n,), for two-dimensional data `point:<group>`
+(n, 2), and where asked for `spread:<group>`, the standard deviation over rounds at some of these points.
+Methods that are shown the other set have scores of the seen set for each: `score:in:<set>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfbench.contracts import DiffusionLikelihood, KnowsOutliers, Likelihood, Record
+from mfbench.protocols import style
+from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mfbench.protocols.draws import Streams
+    from mfbench.protocols.ood_auroc import Part
+
+Array = NDArray[Any]
+Shown = Sequence[tuple[Record, Kept]]
+
+DRAWN = 2000
+"""Samples of a set whose scores are kept, evenly spaced over the split."""
+SPREAD = 500
+"""Of these, samples whose spread over rounds is kept."""
+TAILS = (0.5, 99.5)
+"""Percentiles between which scores are shown: a log-density has no lower bound."""
+SQUARE = (1.9, 1.9)
+"""One panel of a point cloud, in inches."""
+
+
+def kept(
+    method: Likelihood,
+    seen: Part,
+    unseen: Sequence[Part],
+    pairs: Mapping[str, tuple[Array, Array]],
+    spread_rounds: int,
+    streams: Streams,
+) -> dict[str, Array]:
+    """A few thousand scores a set, with their points in two dimensions, as small as a figure allows."""
+    arrays: dict[str, Array] = {}
+    for name, (scores_in, scores_out) in pairs.items():
+        group = f"in:{name}" if isinstance(method, KnowsOutliers) else "in"
+        arrays[f"score:{group}"] = scores_in[evenly(len(scores_in), DRAWN)].astype(np.float32)
+        arrays[f"score:out:{name}"] = scores_out[evenly(len(scores_out), DRAWN)].astype(np.float32)
+    if seen.data.shape == (2,):
+        for group, part in [("in", seen), *((f"out:{part.name}", part) for part in unseen)]:
+            x = part.x[evenly(len(part.x), DRAWN)]
+            arrays[f"point:{group}"] = x.cpu().numpy().astype(np.float16)
+            if spread_rounds > 1 and isinstance(method, DiffusionLikelihood):
+                some = x[evenly(len(x), SPREAD)]
+                weights = method.log_weights(some, rounds=spread_rounds, rng=streams("spread", part.name))
+                arrays[f"spread:{group}"] = weights.detach().std(dim=0).cpu().numpy().astype(np.float32)
+    return arrays
+
+
+def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
+    """Score histograms, ROC curves, and points coloured by score and by spread where they were kept."""
+    shown = one_of_each(records, arrays)
+    if not shown:
+        return {}
+    figures = {"scores": draw_scores(shown), "roc": draw_roc(shown)}
+    ranked = [pair for pair in shown if {"point:in", "score:in"} <= pair[1].keys()]
+    if ranked:
+        figures["points"] = draw_points(ranked, "score", "score (log-density: nats)")
+    spread = [pair for pair in shown if "spread:in" in pair[1]]
+    if spread:
+        figures["spread"] = draw_points(spread, "spread", "SD over rounds (nats)")
+    return figures
+
+
+def set_names(shown: Shown) -> list[str]:
+    """The unseen sets of all records, each once, in order."""
+    prefix = "score:out:"
+    names = [key.removeprefix(prefix) for _, kept in shown for key in kept if key.startswith(prefix)]
+    return list(dict.fromkeys(names))
+
+
+def draw_scores(shown: Shown) -> Figure:
+    """One panel a method: the distribution of its scores on the seen set (filled) and on each unseen set."""
+    names, columns = set_names(shown), min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure, axes = style.new_figure(rows, columns, panel=(3.1, 2.1))
+    for ax, (record, kept) in zip(axes.flat, shown):
+        _histogram(ax, kept, names)
+        style.label(ax, title=record.label, x="score (log-density: nats)", y="density")
+        ax.set_yticks([])
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
+    return figure
+
+
+def _histogram(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
+    scores = {key: values for key, values in kept.items() if key.startswith("score:")}
+    low, high = _range(list(scores.values()))
+    bins = np.linspace(low, high, 50)
+    if "score:in" in scores:
+        shown = np.clip(scores["score:in"], low, high)
+        ax.hist(shown, list(bins), density=True, color="0.8", label="seen")
+    for place, name in enumerate(names):
+        line = style.series_style(place) | {"marker": ""}
+        for key, text, width in (
+            (f"score:in:{name}", f"seen, against {name}", 0.8),
+            (f"score:out:{name}", name, 1.6),
+        ):
+            if key in scores:
+                heights, _ = np.histogram(np.clip(scores[key], low, high), bins, density=True)
+                ax.stairs(
+                    heights,
+                    bins,
+                    color=line["color"],
+                    linestyle=line["linestyle"],
+                    linewidth=width,
+                    label=text,
+                )
+
+
+def draw_roc(shown: Shown) -> Figure:
+    """One panel an unseen set: ROC curves of all methods."""
+    names = set_names(shown)
+    figure, axes = style.new_figure(1, len(names), panel=(3.0, 3.2), sharey=True)
+    for ax, name in zip(axes.flat, names):
+        ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
+        ranked = 0
+        for record, kept in shown:
+            line = style.series_style(ranked, record.role) | {"markevery": 0.12, "markersize": 3.5}
+            ranked += record.role == "method"
+            scores_in = kept.get(f"score:in:{name}", kept.get("score:in"))
+            if scores_in is not None and f"score:out:{name}" in kept:
+                ax.plot(*_roc(scores_in, kept[f"score:out:{name}"]), **line, label=record.label)
+        style.label(ax, title=f"against {name}", x="false-positive rate")
+        ax.set_aspect("equal")
+    axes[0, 0].set_ylabel("true-positive rate")
+    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    return figure
+
+
+def _roc(scores_in: Array, scores_out: Array) -> tuple[Array, Array]:
+    """Shares of the unseen and of the seen accepted, over all thresholds."""
+    thresholds = np.unique(np.concatenate([scores_in, scores_out]))[::-1]
+
+    def accepted(scores: Array) -> Array:
+        share: Array = np.searchsorted(np.sort(-scores), -thresholds, side="right") / len(scores)
+        return np.concatenate([[0.0], share])
+
+    return accepted(scores_out), accepted(scores_in)
+
+
+def draw_points(shown: Shown, kind: str, meaning: str) -> Figure:
+    """Rows: methods; columns: the seen set and the others; points coloured by score or by its spread."""
+    groups = {"in": "seen", **{f"out:{name}": name for name in set_names(shown)}}
+    figure, axes = style.new_figure(len(shown), len(groups), panel=SQUARE)
+    for line, (record, kept) in zip(axes, shown):
+        low, high = _range([kept[f"{kind}:{group}"] for group in groups if f"{kind}:{group}" in kept])
+        for ax, group in zip(line, groups):
+            style.plain(ax)
+            if f"{kind}:{group}" in kept:
+                colours = _scatter(ax, kept[f"point:{group}"], kept[f"{kind}:{group}"], low, high)
+        line[0].set_ylabel(in_two_lines(record.label), fontsize=8)
+        figure.colorbar(colours, ax=line[-1], label=meaning, extend="both").ax.tick_params(labelsize=7)
+    for ax, (group, name) in zip(axes[0], groups.items()):
+        seen_name = shown[0][0].data if group == "in" else name
+        style.label(ax, title=f"{seen_name} (seen)" if group == "in" else seen_name, y=ax.get_ylabel())
+    return figure
+
+
+def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) -> Any:
+    points = points[evenly(len(points), len(values))].astype(np.float32)
+    order = np.argsort(values)  # the likeliest on top
+    ax.set_aspect("equal")
+    x, y = points[order].T
+    return ax.scatter(
+        x,
+        y,
+        c=values[order],
+        s=2,
+        cmap="viridis",
+        vmin=low,
+        vmax=high,
+        linewidths=0,
+        rasterized=True,
+    )
+
+
+def _range(values: Sequence[Array]) -> tuple[float, float]:
+    """Limits that show nearly all finite values."""
+    pooled = np.concatenate(values)
+    finite = pooled[np.isfinite(pooled)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = (float(end) for end in np.percentile(finite, TAILS))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)

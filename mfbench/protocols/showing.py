@@ -1,0 +1,46 @@
+"""What the figures of all protocols do with records: which are shown, in which order, under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfbench.contracts import Record
+from mfbench.identity import canonical
+
+Array = NDArray[Any]
+Kept = Mapping[str, Array]
+
+ROLES = ("ceiling", "reference", "method", "control")
+"""From the best possible down, as on a board."""
+
+
+def one_of_each(records: Sequence[Record], arrays: Sequence[Kept]) -> list[tuple[Record, Kept]]:
+    """One record, of the lowest seed, for each method and protocol parameters that kept something to draw."""
+    chosen: dict[tuple[str, str], tuple[Record, Kept]] = {}
+    for record, kept in sorted(zip(records, arrays), key=lambda pair: pair[0].seed):
+        if kept:
+            asked = (record.label, canonical(record.protocol_parameters))
+            chosen.setdefault(asked, (record, kept))
+    order = {id(record): place for place, record in enumerate(records)}
+    return sorted(chosen.values(), key=lambda pair: (ROLES.index(pair[0].role), order[id(pair[0])]))
+
+
+def value_of(record: Record, metric: str, part: str = "") -> float:
+    """The record's value; NaN where it has none."""
+    found = [v.value for v in record.values if v.metric == metric and v.part == part]
+    return found[0] if found else float("nan")
+
+
+def in_two_lines(label: str) -> str:
+    """A method's label with its parameters on a second line."""
+    name, bracket, parameters = label.partition("(")
+    return f"{name}\n{bracket}{parameters}" if bracket else label
+
+
+def evenly(n: int, at_most: int) -> Array:
+    """Indices of at most so many of n examples, evenly spaced, in order."""
+    return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).round().astype(np.int64)

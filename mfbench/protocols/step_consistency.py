@@ -1,0 +1,181 @@
+"""Step consistency: how far does a sampler stray when its steps grow?
+
+Question. A sampler carries the same x_T ~ N(0, I) to t = 0 in steps of h. How far does it end from the exact
+solution of the probability-flow ODE, and from its own result at h = 1? How good are the samples as samples?
+
+Needs. A sampler; a diffusion model (`generator`), trained or exact; a reference sampler that solves the ODE to
+high accuracy by a method of another family.
+
+Measurement. Every sampler at every step is given the same x_T, in order. Deterministic samplers: Euclidean
+distance per sample, in data space, to the reference's end point (mean: the primary metric; rms and median beside
+it) and to the sampler's own end point at h = 1. All samplers: energy distance of the samples to held-out data,
+beside its floor, the validation split against the test split. NFE: rows sent through the network a sample. One
+RK4 step costs four evaluations where one DDIM step costs one, so the figures show equal h and equal NFE.
+
+References. Tu et al. 2023, Fig. 7 and 8; Székely and Rizzo 2013.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mfbench import measures
+from mfbench.contracts import (
+    Clock,
+    Dataset,
+    DiffusionModel,
+    EvaluationProtocol,
+    Measurement,
+    Metric,
+    NoisePredictor,
+    Record,
+    Ref,
+    Sampler,
+    Value,
+)
+from mfbench.errors import Unsupported, UserError
+from mfbench.protocols.checked import checked_samples
+from mfbench.protocols.counting import CountingPredictor
+from mfbench.protocols.draws import Streams
+from mfbench.protocols.step_figures import draw, kept
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+TIMED = 1000
+"""Samples that one timed call draws."""
+
+
+class StepConsistency(EvaluationProtocol):
+    """Distance to the exact ODE solution, from the same x_T, over steps h."""
+
+    kind: ClassVar[str] = "sampler"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("distance", "data units", "lower", primary=True, description="mean, to the exact ODE solution"),
+        Metric("rms_distance", "data units", "lower", description="root mean square of the same"),
+        Metric("median_distance", "data units", "lower", description="median of the same"),
+        Metric("self_distance", "data units", "lower", description="mean, to the own result at h = 1"),
+        Metric("energy_distance", "data units", "lower", description="samples against held-out data"),
+        Metric("energy_floor", "data units", None, description="held-out against held-out data"),
+    )
+    workload: ClassVar[str] = "draws 1,000 samples"
+
+    def evaluate(  # type: ignore[override]
+        self,
+        method: Sampler,
+        data: Dataset,
+        *,
+        rng: torch.Generator,
+        clock: Clock,
+        generator: Ref,
+        step: float = 1.0,
+        count: int = 2000,
+        reference: Annotated[Ref, "sampler"] = "oracle",
+    ) -> Measurement:
+        """Draw `count` samples of `generator` with the sampler at `step` = h (units of 1/T)."""
+        check(generator, step, count)
+        streams = Streams(rng)
+        start = starts(count, data, streams)
+        timed = start[torch.arange(TIMED, device=start.device) % count]
+        clock.measure(lambda: method.sample(generator.predictor, timed, step=step, rng=streams("timing")))
+        if clock.timing_only:
+            return Measurement()
+
+        counter = CountingPredictor(generator.predictor)
+        samples = end_points(method, generator, counter, start, step, streams)
+        held_out, others = data.test.x[:count], data.val.x[:count]
+        values = [
+            Value("energy_distance", "", measures.energy_distance(samples, held_out), count),
+            Value("energy_floor", "", measures.energy_distance(others, held_out), len(held_out)),
+        ]
+        scores: dict[str, Array] = {}
+        if method.deterministic:
+            exact = end_points(reference, generator, generator.predictor, start, 1.0, streams)
+            own = samples
+            if method.evaluations_per_step is not None and step != 1:
+                own = end_points(method, generator, generator.predictor, start, 1.0, streams)
+            scores = {"samples": distances(samples, exact)}
+            values += [*to_exact(scores["samples"], streams), to_own(distances(samples, own))]
+        return Measurement(
+            values, scores, kept(samples, held_out), nfe=counter.rows / count, notes=remarks(method, step)
+        )
+
+    def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
+        """Samples over h, and error against h and against NFE with the fitted order."""
+        return draw(records, arrays)
+
+
+def check(generator: DiffusionModel, step: float, count: int) -> None:
+    """Refuse what cannot be sampled: UserError for nonsense, Unsupported for a step beyond the schedule."""
+    if not hasattr(generator, "predictor"):
+        raise UserError(
+            f"step_consistency: generator {type(generator).__name__} has no noise predictor; name a diffusion model"
+        )
+    if not step > 0 or count < 2:
+        raise UserError(f"step_consistency: step must be above 0 and count at least 2, not {step:g} and {count}")
+    last = generator.predictor.schedule.num_steps
+    if step > last:
+        raise Unsupported(f"a step of h = {step:g} is longer than the whole schedule of T = {last} steps")
+
+
+def starts(count: int, data: Dataset, streams: Streams) -> Tensor:
+    """x_T ~ N(0, I), (count, *shape): the same for every sampler and step."""
+    dtype = data.test.x.dtype
+    rng = streams("x_T")
+    return torch.randn(count, *data.shape, generator=rng, device=streams.device, dtype=dtype)
+
+
+def end_points(
+    sampler: Sampler,
+    generator: DiffusionModel,
+    predictor: NoisePredictor,
+    start: Tensor,
+    step: float,
+    streams: Streams,
+) -> Tensor:
+    """The samples at t = 0 in data space, checked; noise, where a sampler uses any, is the same for all."""
+    x = sampler.sample(predictor, start.clone(), step=step, rng=streams("noise"))
+    return generator.to_data(checked_samples(x, tuple(start.shape), sampler))
+
+
+def distances(x: Tensor, y: Tensor) -> Array:
+    """Euclidean distance of each sample to its counterpart, (n,), float64."""
+    difference = (x.double() - y.double()).flatten(1)
+    result: Array = torch.linalg.vector_norm(difference, dim=1).cpu().numpy()
+    return result
+
+
+def to_exact(distance: Array, streams: Streams) -> list[Value]:
+    """The mean distance with a bootstrap interval (distances are skewed), and its rms and median."""
+    n = len(distance)
+    mean = measures.bootstrap_mean(distance, rng=streams("bootstrap"))
+    return [
+        Value("distance", "", mean.value, n, mean.low, mean.high),
+        Value("rms_distance", "", math.sqrt(float(np.mean(distance**2))), n),
+        Value("median_distance", "", float(np.median(distance)), n),
+    ]
+
+
+def to_own(distance: Array) -> Value:
+    """The mean distance to the sampler's own end points at h = 1."""
+    mean = measures.student(distance)
+    return Value("self_distance", "", mean.value, len(distance), mean.low, mean.high)
+
+
+def remarks(method: Sampler, step: float) -> list[str]:
+    """What a reader of the row must know."""
+    notes = []
+    if not method.deterministic:
+        notes.append("stochastic: no pathwise distance")
+    if method.evaluations_per_step is None:
+        notes.append(f"adaptive: chooses its own steps whatever h is ({step:g} here)")
+    return notes
