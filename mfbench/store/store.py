@@ -48,8 +48,8 @@ class Store(StoreReader):
     # -- a run ------------------------------------------------------------------------------------------
 
     def begin_run(self, run: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> None:
-        """A run starts: its row, what it asks (`SPEC_KEYS`, `cell_id`, `cache_key` of every cell, in order), and
-        which cells the suite's board shows: a full run replaces them, a partial one adds to them.
+        """A run starts: its row, what it asks (`SPEC_KEYS`, `cell_id`, `cache_key` of each cell, in order),
+        and which cells the suite's board shows: a full run replaces them, a partial one adds to them.
         """
         with self._write():
             self._insert("runs", {"ended": None, "interrupted": None, **_run_row(run)})
