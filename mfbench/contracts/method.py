@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mfbench.contracts.dataspec import DataSpec
 
-Ref: TypeAlias = Any
+
+@dataclass(frozen=True)
+class Marker:
+    """Tells `Ref` and `FileRef` apart from the types that they are to a type checker."""
+
+    type: Literal["ref", "file"]
+
+
+Ref: TypeAlias = Annotated[Any, Marker("ref")]
 """A hyper-parameter that names another method or data set; the bench hands the instance over in its place.
 
 In a suite it is a name or `{name = ..., parameters}`. Its kind is the parameter's name (`generator`,
@@ -18,7 +27,7 @@ In a suite it is a name or `{name = ..., parameters}`. Its kind is the parameter
 `Annotated[Ref, "likelihood"]`; lists of references are `list[Ref]`.
 """
 
-FileRef: TypeAlias = str
+FileRef: TypeAlias = Annotated[str, Marker("file")]
 """A hyper-parameter that names a file or folder; its content's hash enters every identity."""
 
 Role: TypeAlias = Literal["method", "ceiling", "reference", "control"]

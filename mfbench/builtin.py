@@ -1,0 +1,68 @@
+"""The bench's own data sets and protocols, registered through the same hook as anyone's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mfbench.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mfbench.registry import Registrar
+
+
+@hookimpl
+def mfbench_register(registry: Registrar) -> None:
+    _register_datasets(registry)
+    _register_protocols(registry)
+
+
+def _register_datasets(registry: Registrar) -> None:
+    registry.dataset(
+        "swiss_roll",
+        "mfbench.datasets.points:SwissRoll",
+        summary="spiral in the plane: x and z of the Swiss roll, with its density",
+        reference="scikit-learn make_swiss_roll",
+    )
+    registry.dataset(
+        "circles",
+        "mfbench.datasets.points:Circles",
+        summary="two concentric circles in the plane, with their density",
+        reference="scikit-learn make_circles",
+    )
+    registry.dataset(
+        "moons",
+        "mfbench.datasets.points:Moons",
+        summary="two interleaved half circles in the plane, with their density",
+        reference="scikit-learn make_moons",
+    )
+    registry.dataset(
+        "s_curve",
+        "mfbench.datasets.points:SCurve",
+        summary="S in the plane: x and z of the S curve, with its density",
+        reference="scikit-learn make_s_curve",
+    )
+    registry.dataset(
+        "gaussian",
+        "mfbench.datasets.analytic:Gaussian",
+        summary="one Gaussian with density and noise predictor in closed form",
+    )
+    registry.dataset(
+        "gaussian_mixture",
+        "mfbench.datasets.analytic:GaussianMixture",
+        summary="mixture of Gaussians with density and noise predictor in closed form",
+    )
+
+
+def _register_protocols(registry: Registrar) -> None:
+    registry.protocol(
+        "ood_auroc",
+        "mfbench.protocols.ood_auroc:OODAuroc",
+        summary="how well a likelihood's score tells the data set from others",
+        reference="Tu et al. 2023, Fig. 2 and 5",
+    )
+    registry.protocol(
+        "step_consistency",
+        "mfbench.protocols.step_consistency:StepConsistency",
+        summary="how far a sampler's samples move as its step grows",
+        reference="Tu et al. 2023, Fig. 6-8",
+    )

@@ -1,0 +1,148 @@
+"""Finds plugins and reads what they register: entry points, modules and single files, through one function.
+
+Modules are imported in this process. A file is anybody's experiment: it is first read in a child process, and
+what it registered is kept by the file's content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import pluggy
+
+import mfbench
+from mfbench import filemodules, hookspecs, probe
+from mfbench.cards import LIFE_CYCLE, Plugin, PluginError, Registrar
+from mfbench.errors import UserError
+from mfbench.memo import recall, remember
+from mfbench.spelling import did_you_mean
+
+GROUP = "mfbench"
+"""The entry point group."""
+
+Loaded = tuple[Plugin, object]
+"""A plugin, and the object that holds its hooks (None where it is broken or was only read in a child)."""
+
+
+def resolve_source(source: str, base: Path | None = None) -> str:
+    """A `--plugin` or suite plugin as every process understands it: an absolute path, or a module's name.
+
+    `base` is the folder that relative files are relative to (default: the current one).
+    """
+    if not source.endswith(".py") and "/" not in source and "\\" not in source:
+        return source
+    path = ((base or Path.cwd()) / Path(source).expanduser()).resolve()
+    if not path.is_file():
+        raise UserError(f"plugin {source!r}: there is no file {path}")
+    return str(path)
+
+
+def built_in() -> Loaded:
+    """The bench's own data sets and protocols."""
+    return load("mfbench", "built in", lambda: import_module("mfbench.builtin"), mfbench.__version__)
+
+
+def from_entry_points() -> Iterator[Loaded]:
+    """Every installed plugin, in the order of their names."""
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        yield from_entry_point(point)
+
+
+def from_entry_point(point: EntryPoint) -> Loaded:
+    version = point.dist.version if point.dist else ""
+    return load(point.name, "entry point", point.load, version)
+
+
+def from_source(source: str) -> Loaded:
+    """A plugin named by `--plugin` or by a suite: a module's name or, with a path in it, a file."""
+    if source.endswith(".py"):
+        return from_file(Path(source))
+    return load(source, source, lambda: _import(source))
+
+
+def load(name: str, source: str, importer: Callable[[], object], version: str | None = None) -> Loaded:
+    """Import a plugin and let it register; whatever goes wrong makes it a broken one."""
+    try:
+        found = importer()
+        version = str(getattr(found, "__version__", "")) if version is None else version
+        manager, hooks = _manager_of(name, found)
+        registrar = Registrar(name, version)
+        manager.hook.mfbench_register(registry=registrar)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit and the like: a plugin must not end the bench
+        return Plugin(name, source, version or "", error=describe(error)), None
+    return Plugin(name, source, version, tuple(registrar.cards), hooks), found
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line, with the place in the plugin's code that it came from."""
+    if isinstance(error, PluginError | UserError):
+        return str(error)
+    said = " ".join(str(error).split())
+    line = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(frame.filename)]
+    return f"{line} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else line
+
+
+def _is_foreign(filename: str) -> bool:
+    """Whether a line of a traceback is neither the bench's nor the standard library's."""
+    path = Path(filename)
+    if filename.startswith("<") or Path(__file__).parent in path.parents:
+        return False
+    return "site-packages" in path.parts or Path(traceback.__file__).parent not in path.parents
+
+
+def _import(module: str) -> object:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        hint = f"; for the file, say {module}.py" if Path(f"{module}.py").is_file() else ""
+        raise PluginError(f"no module named {module!r} is installed{hint}") from error
+
+
+def _manager_of(name: str, plugin: object) -> tuple[pluggy.PluginManager, tuple[str, ...]]:
+    """A manager that knows this plugin only (so what is wrong is the plugin's own), and its life-cycle hooks."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise PluginError("; ".join(str(error).splitlines()[1:])) from error
+    hooks = [caller.name for caller in manager.get_hookcallers(plugin) or ()]
+    if not hooks:
+        raise PluginError("has no function marked @mfbench.hookimpl")
+    for hook in hooks:
+        if not hasattr(hookspecs, hook):
+            raise PluginError(f"{hook} is not a hook{did_you_mean(hook, ('mfbench_register', *LIFE_CYCLE))}")
+    return manager, tuple(hook for hook in LIFE_CYCLE if hook in hooks)
+
+
+def from_file(path: Path) -> Loaded:
+    """What a file registers, read in a child unless the same content was read before."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return Plugin(path.name, str(path), error=f"cannot be read: {error.strerror}"), None
+    filemodules.add_file(path)
+    identity = [str(path), digest]
+    answer = recall("plugins", identity)
+    if answer is None:
+        (answer,) = probe.ask([{"ask": "cards", "path": str(path), "version": f"sha256:{digest[:12]}"}])
+        if answer["error"]:
+            return Plugin(path.name, str(path), error=answer["error"]), None
+        remember("plugins", identity, answer)
+    return Plugin.from_json(answer), None
+
+
+def load_file(path: Path, version: str) -> Loaded:
+    """Import a single-file plugin in this process: what the child does."""
+    module = filemodules.add_file(path)
+    return load(path.name, str(path), lambda: import_module(module), version)

@@ -1,0 +1,48 @@
+"""What a child process said about a plugin, kept as JSON in the cache folder.
+
+An entry is named by everything its answer depends on, the bench's own reading code and Python's version
+included. A cache that cannot be read or written costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mfbench.identity import sha256_of
+from mfbench.paths import cache_root, write_atomically
+
+
+def recall(folder: str, identity: Any) -> dict[str, Any] | None:
+    """The answer kept under an identity (anything that JSON can hold), or None."""
+    try:
+        answer: dict[str, Any] = json.loads(_path(folder, identity).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return answer
+
+
+def remember(folder: str, identity: Any, answer: dict[str, Any]) -> None:
+    """Keep an answer."""
+    try:
+        write_atomically(_path(folder, identity), json.dumps(answer))
+    except OSError:
+        return
+
+
+def _path(folder: str, identity: Any) -> Path:
+    return cache_root() / folder / f"{sha256_of([identity, sys.version, _reader_hash()])}.json"
+
+
+@lru_cache(maxsize=1)
+def _reader_hash() -> str:
+    """SHA-256 of the code that reads plugins: this floor and the contracts."""
+    here = Path(__file__).parent
+    hasher = hashlib.sha256()
+    for file in sorted([*here.glob("*.py"), *here.glob("contracts/*.py")]):
+        hasher.update(file.read_bytes())
+    return hasher.hexdigest()
