@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mfbench.catalog import Catalog
 from mfbench.choices import Choice, Resolver, choice_arguments, choice_identity
@@ -77,6 +77,8 @@ class _Planner:
         self.fits: dict[str, Fit] = {}
         self._fit_keys: dict[tuple[str, str, int], str] = {}
         self._digests: dict[tuple[str, int], str] = {}
+        self._protocols: dict[str, tuple[dict[str, Any], str]] = {}
+        self._texts: dict[tuple[tuple[str, str], ...], str] = {}
         self._setting = {
             "device": canonical(device),
             "dtype": canonical(suite.dtype),
@@ -91,21 +93,16 @@ class _Planner:
             combination.data,
             combination.method,
         )
-        asked = {**protocol.json, "version": protocol.signature.version}
-        texts = {"protocol": canonical(choice_identity(asked)), "method": method.text, "data": data.text}
+        asked, text = self._protocol(protocol)
+        texts = {"protocol": text, "method": method.text, "data": data.text, **self._setting}
         involved = [*protocol.everything(), *method.everything(), *data.everything()]
-        sources = canonical(_sources(involved))
+        sources = self._text(_sources(involved))
         for seed in self.suite.seeds:
             needs = self._needs(involved, data, seed, run)
-            cell_id = _hash(_object(**texts, **self._setting, seed=canonical(seed)))
-            digests = self._data_digests(involved, seed)
+            digests = self._text(self._data_digests(involved, seed))
+            cell_id = _hash(_object(**texts, seed=str(seed)))
             cache_key = _hash(
-                _object(
-                    cell_id=canonical(cell_id),
-                    sources=sources,
-                    data=canonical(digests),
-                    fits=canonical(needs),
-                )
+                _object(cell_id=f'"{cell_id}"', sources=sources, data=digests, fits=self._text(needs))
             )
             yield Cell(
                 cell_id=cell_id,
@@ -125,6 +122,20 @@ class _Planner:
                 run=run.index,
             )
 
+    def _protocol(self, protocol: Choice) -> tuple[dict[str, Any], str]:
+        """A protocol's choice with its version, and the canonical text of that."""
+        if protocol.key not in self._protocols:
+            asked = {**protocol.json, "version": protocol.signature.version}
+            self._protocols[protocol.key] = asked, canonical(choice_identity(asked))
+        return self._protocols[protocol.key]
+
+    def _text(self, mapping: dict[str, str]) -> str:
+        """Canonical JSON, computed once for all that are alike: most cells share it with many others."""
+        key = tuple(mapping.items())
+        if key not in self._texts:
+            self._texts[key] = canonical(mapping)
+        return self._texts[key]
+
     def _needs(self, involved: Iterable[Choice], data: Choice, seed: int, run: RunEntry) -> dict[str, str]:
         return {
             choice.key: self._fit(choice, data, seed, run)
@@ -143,10 +154,10 @@ class _Planner:
             _object(
                 choice=choice.text,
                 data=data.text,
-                digests=canonical(self._data_digests([*involved, *data.everything()], seed)),
-                fits=canonical(needs),
-                seed=canonical(seed),
-                sources=canonical(_sources([*involved, *data.everything()])),
+                digests=self._text(self._data_digests([*involved, *data.everything()], seed)),
+                fits=self._text(needs),
+                seed=str(seed),
+                sources=self._text(_sources([*involved, *data.everything()])),
                 **self._setting,
             )
         )
@@ -192,7 +203,7 @@ def _sources(involved: Iterable[Choice]) -> dict[str, str]:
 
 def _object(**members: str) -> str:
     """The canonical JSON of an object whose members are canonical JSON already."""
-    return "{" + ",".join(f"{canonical(name)}:{members[name]}" for name in sorted(members)) + "}"
+    return "{" + ",".join(f'"{name}":{members[name]}' for name in sorted(members)) + "}"
 
 
 def _hash(text: str) -> str:
