@@ -77,10 +77,10 @@ def paired_t_matrix(values: npt.ArrayLike, level: float = 0.95) -> tuple[Array, 
         for column in values.T:
             gap = column[:, None] - column
             count += ~np.isnan(gap)
-            total += np.nan_to_num(gap, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            total += np.where(np.isnan(gap), 0.0, gap)
         difference = total / count
         for column in values.T:
-            squares += np.nan_to_num(column[:, None] - column - difference, nan=0.0) ** 2
+            squares += np.nan_to_num(column[:, None] - column - difference, posinf=0.0, neginf=0.0) ** 2
         error = np.sqrt(squares / (count - 1) / count)
         low, high, p = _student(difference, error, count - 1, level)
     return difference, low, high, p

@@ -116,7 +116,8 @@ def over_seeds(
     """
     count = len(values)
     spread = student(values, level)
-    within = [error for error in standard_errors or () if error is not None and np.isfinite(error)]
+    given = () if standard_errors is None else standard_errors
+    within = [error for error in given if error is not None and np.isfinite(error)]
     if len(within) == count and (count < FEWEST_SEEDS or spread.standard_error == 0):
         error = float(np.linalg.norm(within)) / count
         half = _normal_quantile(level) * error
