@@ -8,14 +8,14 @@ Methods that are shown the other set have scores of the seen set for each: `scor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfbench.contracts import DiffusionLikelihood, KnowsOutliers, Likelihood, Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each
+from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each, role_of, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,9 @@ DRAWN = 2000
 SPREAD = 500
 """Of these, samples whose spread over rounds is kept."""
 TAILS = (0.5, 99.5)
-"""Percentiles between which scores are shown: a log-density has no lower bound."""
+"""Percentiles of the seen set's scores that are always shown."""
+BEYOND = 2.0
+"""How far beyond them scores are shown, in units of their width: a log-density has no lower bound."""
 SQUARE = (1.9, 1.9)
 """One panel of a point cloud, in inches."""
 
@@ -70,10 +72,10 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     figures = {"scores": draw_scores(shown), "roc": draw_roc(shown)}
     ranked = [pair for pair in shown if {"point:in", "score:in"} <= pair[1].keys()]
     if ranked:
-        figures["points"] = draw_points(ranked, "score", "score (log-density: nats)")
+        figures["points"] = draw_points(ranked, "score")
     spread = [pair for pair in shown if "spread:in" in pair[1]]
     if spread:
-        figures["spread"] = draw_points(spread, "spread", "SD over rounds (nats)")
+        figures["spread"] = draw_points(spread, "spread")
     return figures
 
 
@@ -84,69 +86,60 @@ def set_names(shown: Shown) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def unit_of(record: Record) -> str:
+    """What the scores are: log-densities where the record has mean log-densities."""
+    return "log-density (nats)" if any(v.metric == "mean_log_density" for v in record.values) else "score"
+
+
 def draw_scores(shown: Shown) -> Figure:
     """One panel a method: the distribution of its scores on the seen set (filled) and on each unseen set."""
     names, columns = set_names(shown), min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure, axes = style.new_figure(rows, columns, panel=(3.1, 2.1))
+    figure, axes = style.new_figure(-(-len(shown) // columns), columns, panel=(3.1, 2.1))
     for ax, (record, kept) in zip(axes.flat, shown):
-        _histogram(ax, kept, names)
-        style.label(ax, title=record.label, x="score (log-density: nats)", y="density")
+        _histograms(ax, kept, names)
+        style.label(ax, title=record.label, x=unit_of(record), y="density")
         ax.set_yticks([])
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
-    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
-    )
+    _shared_legend(figure, axes, columns=4)
     return figure
 
 
-def _histogram(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
-    scores = {key: values for key, values in kept.items() if key.startswith("score:")}
-    low, high = _range(list(scores.values()))
-    bins = np.linspace(low, high, 50)
-    if "score:in" in scores:
-        shown = np.clip(scores["score:in"], low, high)
-        ax.hist(shown, list(bins), density=True, color="0.8", label="seen")
+def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
+    """Scores beyond the range shown are counted in the bins at its ends."""
+    low, high = _range(kept, "score")
+    bins = np.linspace(low, high, 60)
+
+    def outline(group: str, text: str, **look: Any) -> None:
+        if f"score:{group}" in kept:
+            heights, _ = np.histogram(np.clip(kept[f"score:{group}"], low, high), bins, density=True)
+            ax.stairs(heights, bins, label=text, **look)
+
+    outline("in", "seen", fill=True, color="0.8")
     for place, name in enumerate(names):
-        line = style.series_style(place) | {"marker": ""}
-        for key, text, width in (
-            (f"score:in:{name}", f"seen, against {name}", 0.8),
-            (f"score:out:{name}", name, 1.6),
-        ):
-            if key in scores:
-                heights, _ = np.histogram(np.clip(scores[key], low, high), bins, density=True)
-                ax.stairs(
-                    heights,
-                    bins,
-                    color=line["color"],
-                    linestyle=line["linestyle"],
-                    linewidth=width,
-                    label=text,
-                )
+        line = style.series_style(place)
+        look = {"color": line["color"], "linestyle": line["linestyle"]}
+        outline(f"in:{name}", f"seen, against {name}", fill=True, alpha=0.25, color=line["color"])
+        outline(f"out:{name}", name, linewidth=1.4, **look)
 
 
 def draw_roc(shown: Shown) -> Figure:
     """One panel an unseen set: ROC curves of all methods."""
     names = set_names(shown)
-    figure, axes = style.new_figure(1, len(names), panel=(3.0, 3.2), sharey=True)
+    figure, axes = style.new_figure(1, len(names), panel=(2.7, 3.2), sharey=True)
     for ax, name in zip(axes.flat, names):
         ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
         ranked = 0
         for record, kept in shown:
-            line = style.series_style(ranked, record.role) | {"markevery": 0.12, "markersize": 3.5}
+            line = style.series_style(ranked, role_of(record)) | {"markevery": 0.12, "markersize": 3.5}
             ranked += record.role == "method"
             scores_in = kept.get(f"score:in:{name}", kept.get("score:in"))
             if scores_in is not None and f"score:out:{name}" in kept:
                 ax.plot(*_roc(scores_in, kept[f"score:out:{name}"]), **line, label=record.label)
         style.label(ax, title=f"against {name}", x="false-positive rate")
-        ax.set_aspect("equal")
+        ax.set_box_aspect(1)
     axes[0, 0].set_ylabel("true-positive rate")
-    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
-    )
+    _shared_legend(figure, axes, columns=3)
     return figure
 
 
@@ -161,47 +154,62 @@ def _roc(scores_in: Array, scores_out: Array) -> tuple[Array, Array]:
     return accepted(scores_out), accepted(scores_in)
 
 
-def draw_points(shown: Shown, kind: str, meaning: str) -> Figure:
+def draw_points(shown: Shown, kind: Literal["score", "spread"]) -> Figure:
     """Rows: methods; columns: the seen set and the others; points coloured by score or by its spread."""
-    groups = {"in": "seen", **{f"out:{name}": name for name in set_names(shown)}}
+    groups = {"in": shown[0][0].data, **{f"out:{name}": name for name in set_names(shown)}}
     figure, axes = style.new_figure(len(shown), len(groups), panel=SQUARE)
+    reach = max(
+        float(np.abs(kept[f"point:{g}"]).max()) for _, kept in shown for g in groups if f"point:{g}" in kept
+    )
     for line, (record, kept) in zip(axes, shown):
-        low, high = _range([kept[f"{kind}:{group}"] for group in groups if f"{kind}:{group}" in kept])
-        for ax, group in zip(line, groups):
+        low, high = _range(kept, kind)
+        for ax, (group, name) in zip(line, groups.items()):
             style.plain(ax)
+            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
             if f"{kind}:{group}" in kept:
                 colours = _scatter(ax, kept[f"point:{group}"], kept[f"{kind}:{group}"], low, high)
+                ax.set_xlabel(_mean(record, name) if kind == "score" else "", fontsize=7)
         line[0].set_ylabel(in_two_lines(record.label), fontsize=8)
+        meaning = unit_of(record) if kind == "score" else "SD over rounds (nats)"
         figure.colorbar(colours, ax=line[-1], label=meaning, extend="both").ax.tick_params(labelsize=7)
     for ax, (group, name) in zip(axes[0], groups.items()):
-        seen_name = shown[0][0].data if group == "in" else name
-        style.label(ax, title=f"{seen_name} (seen)" if group == "in" else seen_name, y=ax.get_ylabel())
+        title = f"{name} (seen)" if group == "in" else name
+        style.label(ax, title=title, x=ax.get_xlabel(), y=ax.get_ylabel())
     return figure
+
+
+def _mean(record: Record, name: str) -> str:
+    value = value_of(record, "mean_log_density", name)
+    return "" if np.isnan(value) else f"mean {value:.3g}"
 
 
 def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) -> Any:
     points = points[evenly(len(points), len(values))].astype(np.float32)
     order = np.argsort(values)  # the likeliest on top
-    ax.set_aspect("equal")
     x, y = points[order].T
-    return ax.scatter(
-        x,
-        y,
-        c=values[order],
-        s=2,
-        cmap="viridis",
-        vmin=low,
-        vmax=high,
-        linewidths=0,
-        rasterized=True,
-    )
+    look: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high, "linewidths": 0, "rasterized": True}
+    return ax.scatter(x, y, s=2, c=values[order], **look)
 
 
-def _range(values: Sequence[Array]) -> tuple[float, float]:
-    """Limits that show nearly all finite values."""
-    pooled = np.concatenate(values)
-    finite = pooled[np.isfinite(pooled)]
-    if not len(finite):
+def _shared_legend(figure: Figure, axes: Array, columns: int) -> None:
+    """One legend under all panels."""
+    entries = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
+    look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
+    figure.legend(list(entries.values()), list(entries), **look)
+
+
+def _range(kept: Kept, kind: str) -> tuple[float, float]:
+    """Limits around the seen set's scores, as far below and above as `BEYOND` of their width allows."""
+
+    def finite(prefix: str) -> Array:
+        pooled: Array = np.concatenate([values for key, values in kept.items() if key.startswith(prefix)])
+        return np.compress(np.isfinite(pooled), pooled)
+
+    seen, everything = finite(f"{kind}:in"), finite(f"{kind}:")
+    if not len(seen):
         return 0.0, 1.0
-    low, high = (float(end) for end in np.percentile(finite, TAILS))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    low, high = (float(end) for end in np.percentile(seen, TAILS))
+    width = max(high - low, 1e-6)
+    return max(low - BEYOND * width, float(everything.min())), min(
+        high + BEYOND * width, float(everything.max())
+    )

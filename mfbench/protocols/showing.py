@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfbench.contracts import Record
+from mfbench.contracts import Record, Role
 from mfbench.identity import canonical
 
 Array = NDArray[Any]
 Kept = Mapping[str, Array]
 
-ROLES = ("ceiling", "reference", "method", "control")
+ROLES: tuple[Role, ...] = ("ceiling", "reference", "method", "control")
 """From the best possible down, as on a board."""
 
 
@@ -26,7 +26,12 @@ def one_of_each(records: Sequence[Record], arrays: Sequence[Kept]) -> list[tuple
             asked = (record.label, canonical(record.protocol_parameters))
             chosen.setdefault(asked, (record, kept))
     order = {id(record): place for place, record in enumerate(records)}
-    return sorted(chosen.values(), key=lambda pair: (ROLES.index(pair[0].role), order[id(pair[0])]))
+    return sorted(chosen.values(), key=lambda pair: (ROLES.index(role_of(pair[0])), order[id(pair[0])]))
+
+
+def role_of(record: Record) -> Role:
+    """The record's role; one that this version does not know is drawn as a method's."""
+    return next((role for role in ROLES if role == record.role), "method")
 
 
 def value_of(record: Record, metric: str, part: str = "") -> float:

@@ -1,16 +1,18 @@
 """Step consistency: how far does a sampler stray when its steps grow?
 
-Question. A sampler carries the same x_T ~ N(0, I) to t = 0 in steps of h. How far does it end from the exact
-solution of the probability-flow ODE, and from its own result at h = 1? How good are the samples as samples?
+Question. A sampler carries the same x_T ~ N(0, I) to t = 0 in steps of h. How far does it end from the
+exact solution of the probability-flow ODE, and from its own result at h = 1? How good are the samples as
+samples?
 
-Needs. A sampler; a diffusion model (`generator`), trained or exact; a reference sampler that solves the ODE to
-high accuracy by a method of another family.
+Needs. A sampler; a diffusion model (`generator`), trained or exact; a reference sampler that solves the
+ODE to high accuracy by a method of another family.
 
-Measurement. Every sampler at every step is given the same x_T, in order. Deterministic samplers: Euclidean
-distance per sample, in data space, to the reference's end point (mean: the primary metric; rms and median beside
-it) and to the sampler's own end point at h = 1. All samplers: energy distance of the samples to held-out data,
-beside its floor, the validation split against the test split. NFE: rows sent through the network a sample. One
-RK4 step costs four evaluations where one DDIM step costs one, so the figures show equal h and equal NFE.
+Measurement. Every sampler at every step is given the same x_T, in order. Deterministic samplers:
+Euclidean distance per sample, in data space, to the reference's end point (mean: the primary metric; rms
+and median beside it) and to the sampler's own end point at h = 1. All samplers: energy distance of the
+samples to held-out data, beside its floor, the validation split against the test split. NFE: rows sent
+through the network a sample. One RK4 step costs four evaluations where one DDIM step costs one, so the
+figures show equal h and equal NFE.
 
 References. Tu et al. 2023, Fig. 7 and 8; Székely and Rizzo 2013.
 """
@@ -60,7 +62,9 @@ class StepConsistency(EvaluationProtocol):
 
     kind: ClassVar[str] = "sampler"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("distance", "data units", "lower", primary=True, description="mean, to the exact ODE solution"),
+        Metric(
+            "distance", "data units", "lower", primary=True, description="mean, to the exact ODE solution"
+        ),
         Metric("rms_distance", "data units", "lower", description="root mean square of the same"),
         Metric("median_distance", "data units", "lower", description="median of the same"),
         Metric("self_distance", "data units", "lower", description="mean, to the own result at h = 1"),
@@ -118,10 +122,10 @@ def check(generator: DiffusionModel, step: float, count: int) -> None:
     """Refuse what cannot be sampled: UserError for nonsense, Unsupported for a step beyond the schedule."""
     if not hasattr(generator, "predictor"):
         raise UserError(
-            f"step_consistency: generator {type(generator).__name__} has no noise predictor; name a diffusion model"
+            f"step_consistency: generator {type(generator).__name__} has no predictor; name a diffusion model"
         )
     if not step > 0 or count < 2:
-        raise UserError(f"step_consistency: step must be above 0 and count at least 2, not {step:g} and {count}")
+        raise UserError(f"step_consistency: step {step:g}, count {count}: step > 0 and count >= 2 are right")
     last = generator.predictor.schedule.num_steps
     if step > last:
         raise Unsupported(f"a step of h = {step:g} is longer than the whole schedule of T = {last} steps")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each, role_of, value_of
+from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,3 +53,119 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
             figures[f"samples{ending}"] = draw_samples(shown)
         figures[f"error{ending}"] = draw_errors(of_group)
     return figures
+
+
+def generator_of(record: Record) -> str:
+    """The name of the diffusion model that was sampled."""
+    generator = record.protocol_parameters.get("generator", "")
+    return str(generator["name"]) if isinstance(generator, Mapping) else str(generator)
+
+
+def step_of(record: Record) -> float:
+    """h, in units of 1/T."""
+    return float(record.protocol_parameters.get("step", 1.0))
+
+
+def fitted_order(steps: Sequence[float], errors: Sequence[float]) -> float:
+    """Least-squares slope of log error over log h, of errors above rounding; NaN with fewer than two."""
+    steps_, errors_ = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
+    usable = np.isfinite(errors_) & (errors_ > ROUNDING)
+    if len(set(steps_[usable])) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(steps_[usable]), np.log(errors_[usable]), 1)[0])
+
+
+def draw_samples(shown: Sequence[tuple[Record, Kept]]) -> Figure:
+    """Rows: samplers; columns: steps h; the same x_T everywhere, over held-out points in grey."""
+    labels = list(dict.fromkeys(record.label for record, _ in shown))
+    steps = sorted({step_of(record) for record, _ in shown})
+    figure, axes = style.new_figure(len(labels), len(steps), panel=SQUARE)
+    for ax in axes.flat:
+        style.plain(ax)
+    for record, kept in shown:
+        ax = axes[labels.index(record.label), steps.index(step_of(record))]
+        if kept["samples"].ndim == 2:
+            _cloud(ax, kept)
+        else:
+            _montage(ax, kept["samples"])
+        ax.set_xlabel(_caption(record), fontsize=7)
+    for line, label in zip(axes, labels):
+        line[0].set_ylabel(in_two_lines(label), fontsize=8)
+    for ax, step in zip(axes[0], steps):
+        style.label(ax, title=f"h = {step:g}", x=ax.get_xlabel(), y=ax.get_ylabel())
+    return figure
+
+
+def _caption(record: Record) -> str:
+    distance, energy = value_of(record, "distance"), value_of(record, "energy_distance")
+    return f"distance {distance:.2g}" if np.isfinite(distance) else f"energy distance {energy:.2g}"
+
+
+def _cloud(ax: Axes, kept: Kept) -> None:
+    samples, held_out = (kept[name].astype(np.float32) for name in ("samples", "held_out"))
+    ax.scatter(held_out[:, 0], held_out[:, 1], s=2, color="0.85", linewidths=0, rasterized=True)
+    ax.scatter(samples[:, 0], samples[:, 1], s=2, color=style.PALETTE[0], linewidths=0, rasterized=True)
+    low, high = held_out[:, :2].min(axis=0), held_out[:, :2].max(axis=0)
+    margin = 0.15 * (high - low)
+    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
+
+
+def _montage(ax: Axes, images: Array) -> None:
+    rows = [np.concatenate(list(pair), axis=2) for pair in (images[:2], images[2:4]) if len(pair) == 2]
+    picture = np.moveaxis(np.concatenate(rows, axis=1), 0, 2)
+    ax.imshow(picture.squeeze(), cmap="gray" if picture.shape[2] == 1 else None, vmin=0, vmax=255)
+
+
+def draw_errors(records: Sequence[Record]) -> Figure:
+    """Distance to the exact solution over h and over evaluations, and energy distance to data."""
+    figure, (line,) = style.new_figure(1, 3, panel=(3.4, 3.3))
+    ranked = 0
+    for label in dict.fromkeys(record.label for record in records):
+        rows = [record for record in records if record.label == label]
+        look = style.series_style(ranked, role_of(rows[0]))
+        ranked += role_of(rows[0]) == "method"
+        _error_lines(line, label, _over_seeds(rows), look)
+    floors = [floor for record in records if np.isfinite(floor := value_of(record, "energy_floor"))]
+    if floors:
+        line[2].axhline(float(np.mean(floors)), color="0.5", linewidth=0.8, label="held-out data")
+    for ax in line:
+        ax.set_xscale("log")
+    for ax in line[:2]:
+        ax.set_yscale("log")
+    line[2].set_yscale("symlog", linthresh=1e-3)
+    distance = "mean distance to the exact solution\n(data units)"
+    style.label(line[0], title="at equal step", x="h (1/T)", y=distance, legend=True)
+    style.label(line[1], title="at equal cost", x="network evaluations a sample", y=distance)
+    style.label(
+        line[2], title="quality", x="network evaluations a sample", y="energy distance to data\n(data units)"
+    )
+    line[2].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _over_seeds(records: Sequence[Record]) -> Array:
+    """Rows (h, NFE, distance, energy distance), means over seeds, by rising h; NaN: no value."""
+    table = [
+        (
+            step_of(r),
+            np.nan if r.nfe is None else r.nfe,
+            value_of(r, "distance"),
+            value_of(r, "energy_distance"),
+        )
+        for r in records
+    ]
+    values = np.array(table, dtype=float)
+    return np.array([values[values[:, 0] == step].mean(axis=0) for step in np.unique(values[:, 0])])
+
+
+def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, Any]) -> None:
+    step, nfe, distance, energy = rows.T
+    shown = np.isfinite(distance) & (distance > 0)
+    if shown.any():
+        order = fitted_order(list(step), list(distance))
+        text = f"{label}, order {order:.1f}" if np.isfinite(order) else label
+        line[0].plot(step[shown], distance[shown], **look, label=text)
+        line[1].plot(nfe[shown], distance[shown], **look)
+    adaptive = len(np.unique(nfe)) == 1
+    line[2].plot(nfe, energy, **(look | {"marker": "*"} if adaptive else look), label=label)

@@ -1,4 +1,4 @@
-"""Neural spline flow (Durkan, Bekasov, Murray and Papamakarios 2019), from the package zuko, an extra: `flows`.
+"""Neural spline flow (Durkan, Bekasov, Murray and Papamakarios 2019), of zuko (extra `flows`).
 
 The generator `zuko` is the flow and its training; the likelihood `zuko_nsf` is its exact density, and shares
 the fit by reference.
