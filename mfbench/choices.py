@@ -55,11 +55,8 @@ class Choice:
 def choice_identity(choice: Any) -> Any:
     """A choice's JSON without the paths of its files."""
     if isinstance(choice, Mapping):
-        return {
-            key: choice_identity(value)
-            for key, value in choice.items()
-            if key != "file" or "sha256" not in choice
-        }
+        path = "file" if choice.keys() == {"file", "sha256"} else None
+        return {key: choice_identity(value) for key, value in choice.items() if key != path}
     return [choice_identity(item) for item in choice] if isinstance(choice, list) else choice
 
 

@@ -30,7 +30,8 @@ def parse_toml(text: str, where: Where) -> dict[str, Any]:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise where.error(f"not TOML: {error}") from None
+        end = f"at the end, line {len(text.splitlines())}"
+        raise where.error(f"not TOML: {str(error).replace('at end of document', end)}") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
         raise where.error(f"not a suite: {reason}") from None

@@ -66,13 +66,13 @@ def check_file(folder: Path, where: Where, raw: Any) -> dict[str, str]:
     """The file or folder named, `{"file": absolute path, "sha256": of its content}`; relative to `folder`."""
     if not isinstance(raw, str) or not raw or "\0" in raw:
         raise where.error(f"expected the path of a file or folder, found {show(raw)}")
-    path = Path(os.path.normpath(folder / Path(raw).expanduser()))
     try:
+        path = Path(os.path.normpath(folder / Path(raw).expanduser()))
         return {"file": str(path), "sha256": content_hash(path)}
     except FileNotFoundError:
         raise where.error(f"there is no file or folder {show(str(path))}") from None
-    except (OSError, RuntimeError) as error:
-        raise where.error(f"{show(str(path))} cannot be read: {getattr(error, 'strerror', error)}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~nobody/x"
+        raise where.error(f"{show(raw)} cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
 def content_hash(path: Path) -> str:

@@ -96,7 +96,11 @@ def default_signatures() -> list[Signature]:
             number("offset", -1),
             Parameter("extra", "int", many=True, default=[]),
         ),
-        signature("sampler", "ddpm", Parameter("variance", "literal", default="beta", choices=("beta", "beta_tilde"))),
+        signature(
+            "sampler",
+            "ddpm",
+            Parameter("variance", "literal", default="beta", choices=("beta", "beta_tilde")),
+        ),
         signature("sampler", "ddim"),
         signature("sampler", "stepped", number("step", 1.0)),
     ]
@@ -121,7 +125,7 @@ class FakeRegistry:
         return Card(kind, name, "module:Class", "")
 
 
-@pytest.fixture()
+@pytest.fixture
 def registry(monkeypatch) -> FakeRegistry:
     """The fake registry, and reading its signatures and files without a child."""
     fake = FakeRegistry()
