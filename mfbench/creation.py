@@ -59,7 +59,7 @@ def _arguments(registry: Registry, signature: Signature, values: Mapping[str, An
 
 
 def _refer(registry: Registry, kind: str, reference: str | Mapping[str, Any]) -> Any:
-    """The instance that a name, a table `{name, **parameters}` or a choice `{kind, name, parameters}` means."""
+    """The instance that a name, a table `{name, ...}` or a choice `{kind, name, parameters}` means."""
     if isinstance(reference, str):
         return create(registry, kind, reference, {})
     if set(reference) == {"kind", "name", "parameters"}:

@@ -43,6 +43,9 @@ _REFERENCE_NAMES = {
 
 _PLAIN: dict[Any, str] = {int: "int", float: "float", bool: "bool", str: "str"}
 
+_TAKEN = ("kind", "name")
+"""What no parameter can be called: a table in a suite says with these what it is."""
+
 _CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 _ALWAYS_KNOWN = {
@@ -152,6 +155,10 @@ def _parameter(parameter: inspect.Parameter, function: Any, target: type) -> Par
     where = f"{target.__name__}, parameter {parameter.name!r}"
     if parameter.kind in (*_CATCH_ALL, inspect.Parameter.POSITIONAL_ONLY):
         raise PluginError(f"{where}: name each parameter; {parameter} cannot be checked")
+    if parameter.name in _TAKEN:
+        raise PluginError(
+            f"{where}: suites use the word {parameter.name!r} themselves; call it something else"
+        )
     if parameter.annotation is inspect.Parameter.empty:
         raise PluginError(f"{where} has no type hint")
     try:

@@ -18,8 +18,10 @@ def _installed() -> Registry:
 
 
 def names(kind: str) -> list[str]:
-    """The registered names of a kind, sorted: "generator", "sampler", "likelihood", "disentangler", "defense",
-    "dataset", "attack" or "protocol"."""
+    """The registered names of a kind, sorted.
+
+    Kinds: "generator", "sampler", "likelihood", "disentangler", "defense", "dataset", "attack", "protocol".
+    """
     return _installed().names(kind)
 
 

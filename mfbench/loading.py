@@ -109,7 +109,7 @@ def _import(module: str) -> object:
 
 
 def _manager_of(name: str, plugin: object) -> tuple[pluggy.PluginManager, tuple[str, ...]]:
-    """A manager that knows this plugin only (so what is wrong is the plugin's own), and its life-cycle hooks."""
+    """A manager that knows this plugin only: what is wrong is the plugin's own. And its life-cycle hooks."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """Fitted models, prepared data, what was read about plugins: MFBENCH_CACHE, or the user's cache folder."""
+    """Fitted models, prepared data, signatures of plugins: MFBENCH_CACHE, or the user's cache folder."""
     return _from_environment("MFBENCH_CACHE") or _platform("user_cache_path")
 
 

@@ -19,8 +19,8 @@ from mfbench.spelling import did_you_mean
 class Registry:
     """The plugins that were found, sound and broken, and the cards of the sound ones.
 
-    sources: the `--plugin` and suite plugins, as absolute paths or module names: what a child process is sent,
-        so that the same names mean the same classes there.
+    sources: the `--plugin` and suite plugins, as absolute paths or module names: what a child process is
+        sent, so that the same names mean the same classes there.
     """
 
     def __init__(self, sources: Sequence[str] = ()) -> None:

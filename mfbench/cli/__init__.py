@@ -1,8 +1,9 @@
 """The command line: `mfbench VERB ...`, one module a verb.
 
-A verb is a module of this package with a docstring (its first line is the help line), `add_arguments(parser)` and
-`run(args) -> int`. Modules whose names begin with an underscore are not verbs; `try_` is the verb `try`. Only the
-module of the verb that was asked for is imported, and none imports torch or pandas before `run` needs them.
+A verb is a module of this package with a docstring (its first line is the help line), `add_arguments(parser)`
+and `run(args) -> int`. Modules whose names begin with an underscore are not verbs; `try_` is the verb `try`.
+Only the module of the verb that was asked for is imported, and none imports torch or pandas before `run` needs
+them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import NoReturn
@@ -63,7 +65,7 @@ def _run(argv: list[str]) -> int:
         parser.print_help()
         return 0
     if getattr(args, "data_root", None):
-        os.environ["MFBENCH_DATA"] = os.path.abspath(args.data_root)  # for child processes as well
+        os.environ["MFBENCH_DATA"] = str(Path(args.data_root).absolute())  # for child processes as well
     code: int = args.run(args)
     return code
 

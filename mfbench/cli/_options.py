@@ -30,7 +30,7 @@ def add_data_root_option(parser: argparse.ArgumentParser) -> None:
 
 
 def open_registry(plugins: Sequence[str]) -> Registry:
-    """The registry with these plugins, which must work; installed ones that are broken get a line of warning."""
+    """The registry with these plugins, which must work; an installed one that is broken gets a warning."""
     from mfbench.registry import load_registry
 
     registry = load_registry(plugins)

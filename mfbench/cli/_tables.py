@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 
 def print_table(rows: Iterable[Sequence[str]], indent: str = "  ") -> None:
-    """Print rows in columns as wide as their widest cell. Lines are cut only where a terminal would wrap them."""
+    """Print rows in columns as wide as their widest cell; lines are cut where a terminal would wrap them."""
     table = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table)]
     for row in table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfbench.contracts.dataspec import DataSpec
@@ -64,6 +65,18 @@ class Dataset:
     def files(self) -> Mapping[str, str]:
         """SHA-256 by relative path of every file read; empty where the data are computed."""
         return {}
+
+    @classmethod
+    def download(cls, folder: Path) -> None:
+        """Fetch the files that are missing in `folder`, checked by SHA-256; nothing where data are computed.
+
+        Raises UserError, saying how to get them, where the licence does not allow it.
+        """
+
+    @classmethod
+    def check(cls, folder: Path) -> Sequence[str]:
+        """What is wrong with the files in `folder`, one line each; empty where all is right."""
+        return ()
 
     @cached_property
     def train(self) -> Split:
