@@ -66,3 +66,15 @@ def _register_protocols(registry: Registrar) -> None:
         summary="how far a sampler's samples move as its step grows",
         reference="Tu et al. 2023, Fig. 6-8",
     )
+    registry.protocol(
+        "density_accuracy",
+        "mfbench.protocols.density_accuracy:DensityAccuracy",
+        summary="how far a likelihood's log-density is from the known one",
+        reference="Tu et al. 2023, Eq. 23",
+    )
+    registry.protocol(
+        "sample_quality",
+        "mfbench.protocols.sample_quality:SampleQuality",
+        summary="how far a generator's samples are from held-out data",
+        reference="Naeem et al. 2020; Lopez-Paz and Oquab 2017",
+    )

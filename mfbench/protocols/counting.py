@@ -69,6 +69,14 @@ def count_evaluations(method: Method) -> Iterator[CountingPredictor | None]:
         owner.predictor = predictor
 
 
+def cost(counter: CountingPredictor | None, samples: int) -> tuple[float | None, list[str]]:
+    """Evaluations a sample asked for (None: no network), and a note on vector-Jacobian products."""
+    if counter is None:
+        return None, []
+    products = counter.vjp_rows / samples
+    return counter.rows / samples, [f"{products:g} vector-Jacobian products a sample"] if products else []
+
+
 def _owner(method: Method) -> Any:
     """The method that owns the predictor: references first, so that what they share is counted once."""
     references = [value for value in vars(method).values() if isinstance(value, Method)]

@@ -41,7 +41,7 @@ from mfbench.contracts import (
 )
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_scores
-from mfbench.protocols.counting import CountingPredictor, count_evaluations
+from mfbench.protocols.counting import cost, count_evaluations
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.ood_figures import draw, kept
 
@@ -63,7 +63,7 @@ class Part:
     x: Tensor
 
 
-class OodAuroc(EvaluationProtocol):
+class OODAuroc(EvaluationProtocol):
     """AUROC of seen against unseen data sets, by a likelihood's score."""
 
     kind: ClassVar[str] = "likelihood"
@@ -104,7 +104,7 @@ class OodAuroc(EvaluationProtocol):
         groups = combined_placements(pairs)
         densities = mean_log_densities(method, [seen, *unseen], pairs, streams)
         scored = sum(len(part.x) for part in [seen, *unseen])
-        nfe, notes = _cost(counter, scored)
+        nfe, notes = cost(counter, scored)
         return Measurement(
             values=[*overall(values, groups), *values, *densities],
             scores=groups,
@@ -241,11 +241,3 @@ def _timed(seen: Part) -> Part:
     """The seen set's first 1,000 samples, repeated where there are fewer."""
     rows = torch.arange(TIMED, device=seen.x.device) % len(seen.x)
     return Part(seen.name, seen.data, seen.x[rows])
-
-
-def _cost(counter: CountingPredictor | None, scored: int) -> tuple[float | None, list[str]]:
-    """Evaluations a sample, and a note on vector-Jacobian products, which are counted apart."""
-    if counter is None:
-        return None, []
-    products = counter.vjp_rows / scored
-    return counter.rows / scored, [f"{products:g} vector-Jacobian products a sample"] if products else []

@@ -101,12 +101,12 @@ def draw_scores(shown: Shown) -> Figure:
         ax.set_yticks([])
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
-    _shared_legend(figure, axes, columns=4)
+    _shared_legend(figure, axes, columns=4, title="the first and the last bin hold what lies beyond")
     return figure
 
 
 def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
-    """Scores beyond the range shown are counted in the bins at its ends."""
+    """Scores beyond the range shown are counted in its first and last bin."""
     low, high = _range(kept, "score")
     bins = np.linspace(low, high, 60)
 
@@ -191,11 +191,11 @@ def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) ->
     return ax.scatter(x, y, s=2, c=values[order], **look)
 
 
-def _shared_legend(figure: Figure, axes: Array, columns: int) -> None:
+def _shared_legend(figure: Figure, axes: Array, columns: int, title: str | None = None) -> None:
     """One legend under all panels."""
     entries = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
     look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
-    figure.legend(list(entries.values()), list(entries), **look)
+    figure.legend(list(entries.values()), list(entries), title=title, title_fontsize=8, **look)
 
 
 def _range(kept: Kept, kind: str) -> tuple[float, float]:

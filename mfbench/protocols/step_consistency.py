@@ -46,7 +46,9 @@ from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_samples
 from mfbench.protocols.counting import CountingPredictor
 from mfbench.protocols.draws import Streams
-from mfbench.protocols.step_figures import draw, kept
+from mfbench.protocols.energy import energy_to
+from mfbench.protocols.sample_figures import kept
+from mfbench.protocols.step_figures import draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,8 +100,8 @@ class StepConsistency(EvaluationProtocol):
         samples = end_points(method, generator, counter, start, step, streams)
         held_out, others = data.test.x[:count], data.val.x[:count]
         values = [
-            Value("energy_distance", "", measures.energy_distance(samples, held_out), count),
-            Value("energy_floor", "", measures.energy_distance(others, held_out), len(held_out)),
+            energy_to(samples, held_out).as_value("energy_distance"),
+            energy_to(others, held_out).as_value("energy_floor"),
         ]
         scores: dict[str, Array] = {}
         if method.deterministic:

@@ -1,4 +1,4 @@
-"""The figures of `step_consistency`, and what a measurement keeps for them."""
+"""The figures of `step_consistency`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
+from mfbench.protocols.sample_figures import SQUARE, picture
 from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, value_of
 
 if TYPE_CHECKING:
@@ -20,23 +20,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-DRAWN_POINTS = 1000
-DRAWN_IMAGES = 4
-SQUARE = (1.7, 1.7)
-"""One panel of samples, in inches."""
 ROUNDING = 1e-5
 """Distances below are float32 rounding and the reference's tolerance, and tell nothing about order."""
-
-
-def kept(samples: Tensor, held_out: Tensor) -> dict[str, Array]:
-    """The first samples, small: points as they are, images as bytes; and as many held-out ones."""
-
-    def small(x: Tensor) -> Array:
-        x = x.detach()[: DRAWN_POINTS if x.ndim == 2 else DRAWN_IMAGES].cpu()
-        array: Array = x.numpy().astype(np.float16) if x.ndim == 2 else (x.clamp(0, 1) * 255).byte().numpy()
-        return array
-
-    return {"samples": small(samples), "held_out": small(held_out)}
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
@@ -84,10 +69,7 @@ def draw_samples(shown: Sequence[tuple[Record, Kept]]) -> Figure:
         style.plain(ax)
     for record, kept in shown:
         ax = axes[labels.index(record.label), steps.index(step_of(record))]
-        if kept["samples"].ndim == 2:
-            _cloud(ax, kept)
-        else:
-            _montage(ax, kept["samples"])
+        picture(ax, kept)
         ax.set_xlabel(_caption(record), fontsize=7)
     for line, label in zip(axes, labels):
         line[0].set_ylabel(in_two_lines(label), fontsize=8)
@@ -99,22 +81,6 @@ def draw_samples(shown: Sequence[tuple[Record, Kept]]) -> Figure:
 def _caption(record: Record) -> str:
     distance, energy = value_of(record, "distance"), value_of(record, "energy_distance")
     return f"distance {distance:.2g}" if np.isfinite(distance) else f"energy distance {energy:.2g}"
-
-
-def _cloud(ax: Axes, kept: Kept) -> None:
-    samples, held_out = (kept[name].astype(np.float32) for name in ("samples", "held_out"))
-    ax.scatter(held_out[:, 0], held_out[:, 1], s=2, color="0.85", linewidths=0, rasterized=True)
-    ax.scatter(samples[:, 0], samples[:, 1], s=2, color=style.PALETTE[0], linewidths=0, rasterized=True)
-    low, high = held_out[:, :2].min(axis=0), held_out[:, :2].max(axis=0)
-    margin = 0.15 * (high - low)
-    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
-
-
-def _montage(ax: Axes, images: Array) -> None:
-    rows = [np.concatenate(list(pair), axis=2) for pair in (images[:2], images[2:4]) if len(pair) == 2]
-    picture = np.moveaxis(np.concatenate(rows, axis=1), 0, 2)
-    ax.imshow(picture.squeeze(), cmap="gray" if picture.shape[2] == 1 else None, vmin=0, vmax=255)
 
 
 def draw_errors(records: Sequence[Record]) -> Figure:
