@@ -49,7 +49,8 @@ class Cell(_Job):
 
     `cell_id` says what is asked and `cache_key` also what answers it. `needs` maps `choice_key(choice)` of
     every stateful method that must be loaded to its fit. `role` and `label` are the method's, as boards show
-    it; `run` counts the suite's [[run]] tables from 0.
+    it; `run` counts the suite's [[run]] tables from 0. `data_digest` says which data the protocol measures
+    on: a board refuses to mix two under one name.
     """
 
     cell_id: str
@@ -67,6 +68,7 @@ class Cell(_Job):
     time_limit: float
     memory_limit: int | None
     run: int
+    data_digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class _Planner:
         asked, text = self._protocol(protocol)
         texts = {"protocol": text, "method": method.text, "data": data.text, **self._setting}
         involved = [*protocol.everything(), *method.everything(), *data.everything()]
+        measured = [*protocol.everything(), *data.everything()]
         sources = self._text(_sources(involved))
         for seed in self.suite.seeds:
             needs = self._needs(involved, data, seed, run)
@@ -120,6 +121,7 @@ class _Planner:
                 time_limit=run.time_limit,
                 memory_limit=self.suite.memory_limit,
                 run=run.index,
+                data_digest=_hash(self._text(self._data_digests(measured, seed))),
             )
 
     def _protocol(self, protocol: Choice) -> tuple[dict[str, Any], str]:

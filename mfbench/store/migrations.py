@@ -41,6 +41,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             name TEXT NOT NULL, version INTEGER NOT NULL, workload TEXT NOT NULL, metrics TEXT NOT NULL,
             PRIMARY KEY (name, version)) WITHOUT ROWID""",
     ),
+    (
+        # Made on another machine from per-example scores that stayed there; a_key and b_key name the results.
+        """CREATE TABLE comparisons (
+            a_key TEXT NOT NULL, b_key TEXT NOT NULL, line TEXT NOT NULL, PRIMARY KEY (a_key, b_key)
+            ) WITHOUT ROWID""",
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -179,6 +179,11 @@ class StoreReader:
             for row in rows
         }
 
+    def comparisons(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(a_key, b_key) -> the line of `comparisons.jsonl` that came with the results these keys name."""
+        rows = self.connection.execute("SELECT a_key, b_key, line FROM comparisons")
+        return {(row["a_key"], row["b_key"]): json.loads(row["line"]) for row in rows}
+
     # -- timings, fits, estimates -----------------------------------------------------------------------
 
     def timings(

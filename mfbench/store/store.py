@@ -95,10 +95,12 @@ class Store(StoreReader):
         *,
         runs: Iterable[Mapping[str, Any]] = (),
         suite_cells: Mapping[str, Mapping[str, str]] | None = None,
+        comparisons: Iterable[Mapping[str, Any]] = (),
         protocols: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
     ) -> int:
         """Take over records as `results` gives them, with `scores`, `arrays` (blobs) and `timings` where they
-        have some; the `runs` they name; what suites show (suite -> cell_id -> cache_key); and `protocols`.
+        have some; the `runs` they name; what suites show (suite -> cell_id -> cache_key); `protocols`; and
+        `comparisons` made from scores that stayed there.
 
         Returns how many records were taken: one whose cache key this store has already is taken only where
         it is ok and the one here is not. All or nothing.
@@ -110,6 +112,9 @@ class Store(StoreReader):
             for (name, version), about in (protocols or {}).items():
                 row = {"name": name, "version": version, "workload": about["workload"]}
                 self._insert("protocols", {**row, "metrics": canonical(about["metrics"])}, "IGNORE")
+            for line in comparisons:
+                keys = {name: line[name] for name in ("a_key", "b_key")}
+                self._insert("comparisons", {**keys, "line": canonical(line)}, "IGNORE")
             here = self.statuses()
             for record in records:
                 new += self._import(record, here.get(record["cache_key"]))
@@ -140,7 +145,7 @@ class Store(StoreReader):
     def _add_specs(self, cells: Iterable[Mapping[str, Any]]) -> None:
         self.connection.executemany(
             "INSERT OR REPLACE INTO cells VALUES (?, ?)",
-            ((cell["cell_id"], canonical({key: cell[key] for key in SPEC_KEYS})) for cell in cells),
+            ((cell["cell_id"], canonical(_spec(cell))) for cell in cells),
         )
 
     def _show(self, suite: str, cells: Sequence[tuple[str, str]], partial: bool) -> None:
@@ -180,6 +185,10 @@ class Store(StoreReader):
         row |= {name: decode_float(record.get(name)) for name in ("device_ms", "device_ms_iqr")}
         row |= {"run_id": run_id, "valid": bool(record["valid"]), "error": _dump(record.get("error"))}
         self._insert("timings", row, conflict)
+
+
+def _spec(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: cell[key] for key in SPEC_KEYS}, "data_digest": cell.get("data_digest", "")}
 
 
 def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
