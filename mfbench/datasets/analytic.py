@@ -54,7 +54,8 @@ class Gaussian(SyntheticDataset):
             return np.eye(dim)
         entries = np.random.default_rng(derive_seed("basis", dim)).standard_normal((dim, dim))
         q, r = np.linalg.qr(entries)
-        return q * np.sign(np.diagonal(r))  # signs that make Q uniform over the orthogonal group
+        basis: Array = q * np.sign(np.diagonal(r))  # signs that make Q uniform over the orthogonal group
+        return basis
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         return rng.standard_normal((count, *self.shape)) * np.sqrt(self.spectrum) @ self.basis.T

@@ -4,12 +4,12 @@ A curve c(u), u ~ p(u), with Gaussian noise around each of its points has the de
 
     p(x) = integral N(x; c(u), Sigma(u)) p(u) du,
 
-which Gauss-Legendre panels a few noise widths long turn into a finite mixture. Seen from a point D noise widths
-beyond the curve's end, the integrand falls off as exp(-D u), u in noise widths from that end: panels shrink
-towards the ends, so that outliers keep their digits too.
+which Gauss-Legendre panels a few noise widths long turn into a finite mixture. Seen from a point D noise
+widths beyond the curve's end, the integrand falls off as exp(-D u), u in noise widths from that end: panels
+shrink towards the ends, so that outliers keep their digits too.
 
-The error in log p(x) is below 1e-7 nat within ten standard deviations of the sets made from it at their default
-noise, and below 1e-4 of |log p(x)| everywhere.
+For the sets in `points` at their default noise, the error in log p(x) is below 1e-7 nat within ten standard
+deviations, and below 1e-4 of |log p(x)| everywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 _ORDER = 16
 _PANEL_WIDTHS = 2.5
-"""Length of a panel in noise widths; far from a bent curve the integrand is several times narrower than these."""
+"""Length of a panel in noise widths; far from a bent curve the integrand is several times narrower."""
 _LEAST_PANELS = 8
 _END_RATIO, _END_LEVELS = 3.0, 8
 """The panels at both ends are cut again at 1/3, 1/9, ... of their length: good for D up to 1e5."""

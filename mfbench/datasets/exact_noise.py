@@ -1,4 +1,4 @@
-"""Exact noise predictors: E[eps | x_t] = -sqrt(1 - abar) grad log p_t, x_t = sqrt(abar) x_0 + sqrt(1 - abar) eps.
+"""Exact noise predictors of a diffusion: E[eps | x_t] = -sqrt(1 - abar) grad log p_t(x_t).
 
 Computed in float64 and given in x's dtype; differentiable in x; on x's device.
 """

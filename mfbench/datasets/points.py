@@ -1,9 +1,9 @@
 """Point sets in the plane: scikit-learn's four, pinwheel and checkerboard, each with its exact density.
 
-A set is made in its own units, `noise` included, and then standardised coordinate by coordinate. Mean and standard
-deviation are the distribution's, not a sample's, so that the density of what is served is exact. (The order
-matters: with noise 0.05 the Bayes ratio of Swiss roll against circles and moons has an AUROC of .93 and .94,
-with the same number added after standardising .96 and .95.)
+A set is made in its own units, `noise` included, and then standardised coordinate by coordinate. Mean and
+standard deviation are the distribution's, not a sample's, so that the density of what is served is exact. (The
+order matters: with noise 0.05 the Bayes ratio of Swiss roll against circles and moons has an AUROC of .93 and
+.94, with the same number added after standardising .96 and .95.)
 
 scikit-learn spaces circles and moons evenly along the arc. Here the arc parameter is drawn from the law that
 this spacing imitates (uniform), so that points are independent and all splits have the same density.
@@ -304,4 +304,5 @@ def _log_normal_mass(low: Tensor, high: Tensor) -> Tensor:
     right = low > 0
     low, high = torch.where(right, -high, low), torch.where(right, -low, high)
     log_high = torch.special.log_ndtr(high)
-    return log_high + torch.log(-torch.expm1(torch.special.log_ndtr(low) - log_high))
+    log_mass: Tensor = log_high + torch.log(-torch.expm1(torch.special.log_ndtr(low) - log_high))
+    return log_mass
