@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfbench.errors import UserError
-from mfbench.signatures import read_signatures
+from mfbench.signatures import Key, read_signatures
 from mfbench.wording import Where
 
 if TYPE_CHECKING:
@@ -19,17 +19,23 @@ class Catalog:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._known: dict[tuple[str, str], Signature] = {}
+        self._known: dict[Key, Signature] = {}
+        self._failures: dict[Key, str] = {}
 
     def signature(self, kind: str, name: str, where: Where) -> Signature:
         """UserError, naming `where`, for a name that nobody registered or a target that cannot be read."""
-        if (kind, name) not in self._known:
+        key = kind, name
+        if key not in self._known:
             try:
-                self.registry.card(kind, name)
+                card = self.registry.card(*key)
             except UserError as error:
                 raise where.error(str(error)) from None
-            self.read([(kind, name)], where)
-        return self._known[kind, name]
+            self.read([key])
+            if key in self._failures:
+                raise where.error(
+                    f"{kind} {name!r} of plugin {card.plugin} cannot be used: {self._failures[key]}"
+                )
+        return self._known[key]
 
     def known(self, kind: str, name: str) -> Signature | None:
         """The signature, if it was read already."""
@@ -39,10 +45,9 @@ class Catalog:
         """The parameters that anything read so far has."""
         return {parameter.name for signature in self._known.values() for parameter in signature.parameters}
 
-    def read(self, keys: Iterable[tuple[str, str]], where: Where) -> None:
-        """Read, in one child, the signatures not known yet; unknown names wait for whoever asks for them."""
-        missing = {key for key in keys if key not in self._known and key[1] in self.registry.names(key[0])}
-        try:
-            self._known |= read_signatures(self.registry, sorted(missing)) if missing else {}
-        except UserError as error:
-            raise where.error(str(error)) from None
+    def read(self, keys: Iterable[Key]) -> None:
+        """Read, in one child, the signatures not known yet; what is wrong waits for whoever asks for it."""
+        wanted = {key for key in keys if key[1] in self.registry.names(key[0])}
+        missing = sorted(wanted - self._known.keys() - self._failures.keys())
+        if missing:
+            self._known |= read_signatures(self.registry, missing, self._failures)

@@ -128,12 +128,12 @@ class Resolver:
         """The parameters that an entry's target has."""
         return [p.name for p in self.catalog.signature(kind, entry.name, entry.where).parameters]
 
-    def foresee(self, wanted: Iterable[tuple[str, Any]], where: Where) -> None:
+    def foresee(self, wanted: Iterable[tuple[str, Any]]) -> None:
         """Read at once the signatures of raw entries `(kind, name or table)` and of all they refer to."""
         seen: set[tuple[str, str]] = set()
         wave = list(wanted)
         while wave:
-            self.catalog.read({(kind, _name_of(raw)) for kind, raw in wave}, where)
+            self.catalog.read({(kind, _name_of(raw)) for kind, raw in wave})
             wave = [reference for kind, raw in wave for reference in self._references(kind, raw, seen)]
 
     def _references(self, kind: str, raw: Any, seen: set[tuple[str, str]]) -> Iterator[tuple[str, Any]]:

@@ -33,8 +33,8 @@ class Combination:
 
 def expand(suite: Suite, resolver: Resolver) -> list[Combination]:
     """All combinations of a suite, each once, in the order written. UserError for whatever is wrong."""
-    resolver.foresee(_first_names(suite.runs), suite.where)
-    resolver.foresee([name for run in suite.runs for name in _later_names(run, resolver)], suite.where)
+    resolver.foresee(_first_names(suite.runs))
+    resolver.foresee([name for run in suite.runs for name in _later_names(run, resolver)])
     first_asked: dict[tuple[str, str, str], int] = {}
     combinations: list[Combination] = []
     for run in suite.runs:

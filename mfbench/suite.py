@@ -105,27 +105,27 @@ def read_suite(path: str | Path, settings: Sequence[str] = ()) -> Suite:
 
 def parse_suite(text: str, folder: Path, where: Where, settings: Sequence[str] = ()) -> Suite:
     """The suite written in `text`; `folder` is where its relative paths start."""
-    raw = parse_toml(text, where)
-    overrides = read_overrides(settings)
-    apply_overrides(raw, overrides)
-    notes = "".join(f"# --set {override.text}\n" for override in overrides)
-    bare = {override.path[0]: override.value for override in overrides if override.bare}
-    return build_suite(raw, folder.absolute(), where, f"{text}\n{notes}" if notes else text, bare)
+    return build_suite(parse_toml(text, where), folder, where, text, settings)
 
 
 def build_suite(
-    raw: Mapping[str, Any], folder: Path, where: Where, text: str, bare: Mapping[str, Any]
+    raw: dict[str, Any], folder: Path, where: Where, text: str, settings: Sequence[str] = ()
 ) -> Suite:
-    """A Suite from parsed TOML."""
+    """The suite of parsed TOML, which the settings change in place; `text` is what it was parsed from."""
+    overrides = read_overrides(settings)
+    apply_overrides(raw, overrides)
     read_table(where, raw, {"suite": as_is, "run": as_is}, required=("suite", "run"))
+    folder = folder.absolute()
     head = where.key("suite")
-    settings = read_table(head, table(head, raw["suite"]), _suite_keys(folder), required=("name", "seeds"))
-    defaults = {key: settings.get(key, getattr(Suite, key)) for key in ("time_limit", "fit_time_limit")}
+    keys = read_table(head, table(head, raw["suite"]), _suite_keys(folder), required=("name", "seeds"))
+    limits = {key: keys.get(key, getattr(Suite, key)) for key in ("time_limit", "fit_time_limit")}
     place = where.key("run")
     if not isinstance(raw["run"], list) or not raw["run"]:
         raise place.error("expected at least one [[run]] table")
-    runs = tuple(_run(place.item(i), i, entry, defaults) for i, entry in enumerate(raw["run"]))
-    return Suite(where, folder, text, runs=runs, bare=dict(bare), **settings)
+    runs = tuple(_run(place.item(i), i, entry, limits) for i, entry in enumerate(raw["run"]))
+    notes = "".join(f"# --set {override.text}\n" for override in overrides)
+    bare = {override.path[0]: override.value for override in overrides if override.bare}
+    return Suite(where, folder, f"{text}\n{notes}" if notes else text, runs=runs, bare=bare, **keys)
 
 
 def read_entry(where: Where, raw: Any) -> Entry:

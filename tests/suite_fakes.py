@@ -107,13 +107,17 @@ def default_signatures() -> list[Signature]:
 
 
 class FakeRegistry:
-    """The part of `Registry` that planning uses; `children` counts how often signatures were read."""
+    """The part of `Registry` that planning uses.
+
+    `children` counts how often signatures were read; those of `unreadable` cannot be.
+    """
 
     sources = ("module_a",)
 
     def __init__(self, signatures: Iterable[Signature] = ()) -> None:
         self.signatures = {(s.kind, s.name): s for s in signatures or default_signatures()}
         self.children = 0
+        self.unreadable: set[tuple[str, str]] = set()
         self.manifests: list[tuple[str, dict[str, Any], int]] = []
 
     def names(self, kind: str) -> list[str]:
@@ -122,7 +126,7 @@ class FakeRegistry:
     def card(self, kind: str, name: str) -> Card:
         if (kind, name) not in self.signatures:
             raise UserError(f"there is no {kind} {name!r}{did_you_mean(name, self.names(kind))}")
-        return Card(kind, name, "module:Class", "")
+        return Card(kind, name, "module:Class", "", plugin="fakes")
 
 
 @pytest.fixture
@@ -130,9 +134,10 @@ def registry(monkeypatch) -> FakeRegistry:
     """The fake registry, and reading its signatures and files without a child."""
     fake = FakeRegistry()
 
-    def read(given: FakeRegistry, keys):
+    def read(given: FakeRegistry, keys, failures):
         given.children += 1
-        return {key: given.signatures[key] for key in keys}
+        failures |= {key: "it crashed" for key in keys if key in given.unreadable}
+        return {key: given.signatures[key] for key in keys if key not in failures}
 
     def manifest(given: FakeRegistry, name, parameters, seed):
         given.manifests.append((name, parameters, seed))

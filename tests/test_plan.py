@@ -442,6 +442,20 @@ def test_a_run_that_adds_nothing_is_a_mistake(complaint):
     assert "run[2]: asks for nothing new: all its cells stand in run[1]" in complaint(SUITE + second)
 
 
+def test_a_target_that_cannot_be_read_is_told_where_it_is_named(complaint, registry):  # noqa: F811
+    registry.unreadable.add(("likelihood", "kde"))
+    assert "run[0].methods[1]: likelihood 'kde' of plugin fakes cannot be used: it crashed" in complaint(
+        SUITE
+    )
+
+
+def test_what_is_not_named_may_be_broken(plan, registry):  # noqa: F811
+    registry.unreadable.add(("generator", "ddpm_mlp"))
+    generator = 'generator = {name = "egg", child = {name = "hen", child = {name = "leaf"}}}'
+    registry.signatures["generator", "leaf"] = signature("generator", "leaf")
+    assert plan(HEAD + OOD + f'methods = [{{name = "diffusion_markov", {generator}}}]').cells
+
+
 def test_data_cannot_refer_to_methods(complaint, registry):  # noqa: F811
     from suite_fakes import reference
 

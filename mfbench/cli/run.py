@@ -1,0 +1,143 @@
+"""Run a suite: methods x data x protocols x seeds; what is in the store already is not computed again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry
+
+if TYPE_CHECKING:
+    from mfbench.plan import Plan
+    from mfbench.registry import Registry
+
+STORE = "results.sqlite"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = SETTINGS_HELP
+    parser.add_argument("suite", metavar="SUITE", help="a suite's TOML file")
+    parser.add_argument(
+        "--select",
+        metavar="TEXT",
+        default="",
+        help="only cells whose 'protocol data method(label)' contains TEXT or matches it as a glob",
+    )
+    parser.add_argument("--methods", metavar="A,B", type=_names, default=(), help="only these methods")
+    add_set_option(parser)
+    parser.add_argument("--retry", action="store_true", help="compute failed cells again")
+    parser.add_argument("--store", metavar="FILE", type=Path, default=Path(STORE), help=f"default: {STORE}")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be computed, and write nothing"
+    )
+    add_execution_options(parser)
+    add_plugin_option(parser)
+    add_data_root_option(parser)
+
+
+SETTINGS_HELP = """\
+--set KEY=VALUE changes the suite for this run. VALUE is TOML (texts need quotes); KEY is one of
+  suite.KEY         a key of [suite]:                       --set suite.seeds=[0]
+  run.N.KEY[.KEY]   a key of the N-th [[run]], from 0:      --set run.0.methods.1.bandwidth=0.1
+  NAME              a parameter of every protocol, data set, method and reference that has it, whatever
+                    the suite says:                         --set iterations=100
+"""
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """`--set KEY=VALUE`, repeatable."""
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="change the suite for this run (repeatable; see below)",
+    )
+
+
+def add_execution_options(parser: argparse.ArgumentParser) -> None:
+    """`--workers`, `--device` and `--executor`."""
+    parser.add_argument(
+        "--workers", metavar="N", type=_count, default=1, help="cells computed at once (default: 1)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--executor",
+        metavar="NAME",
+        default="local",
+        help="local (supervised child processes), inline (this process, no limits) or module:factory",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from mfbench.engine.devices import choose_device
+
+    device = choose_device(args.device)
+    plan, registry = _plan(args, device)
+    if args.dry_run:
+        return _dry_run(args, plan)
+    from mfbench.engine import run_plan
+
+    summary = run_plan(
+        plan,
+        registry,
+        store=args.store,
+        executor=args.executor,
+        workers=args.workers,
+        device=device,
+        retry=args.retry,
+        argv=sys.argv,
+    )
+    return exit_code(summary)
+
+
+def exit_code(summary: Mapping[str, Any]) -> int:
+    """0 all cells ok or unsupported, 1 some failed, 130 interrupted."""
+    if summary["interrupted"]:
+        return 130
+    return int(
+        any(count for status, count in summary["statuses"].items() if status not in ("ok", "unsupported"))
+    )
+
+
+def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
+    """The plan, or UserError: everything is checked before the store is touched."""
+    from mfbench.engine.devices import device_type
+    from mfbench.planning import make_plan
+    from mfbench.suite import read_suite
+
+    suite = read_suite(args.suite, args.settings)
+    registry = open_registry([*suite.plugins, *args.plugins])
+    plan = make_plan(suite, registry, device=device_type(device), select=args.select, methods=args.methods)
+    return plan, registry
+
+
+def _dry_run(args: argparse.Namespace, plan: Plan) -> int:
+    from contextlib import closing, nullcontext
+
+    from mfbench.cli._dry_run import forecast, print_forecast
+    from mfbench.paths import cache_root
+    from mfbench.store import Store
+
+    there = closing(Store(args.store, create=False)) if args.store.exists() else nullcontext()
+    with there as store:
+        print_forecast(plan, forecast(plan, store, cache_root(), args.retry), args.workers, args.retry)
+    return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("give at least one name")
+    return names
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers from 1 on")
+    return int(text)
