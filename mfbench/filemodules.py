@@ -26,8 +26,8 @@ def add_file(path: Path) -> str:
     path = path.resolve()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
     name = f"{PREFIX}{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"
-    if _Finder not in sys.meta_path:
-        sys.meta_path.append(_Finder)
+    if _finder not in sys.meta_path:
+        sys.meta_path.append(_finder)
     _files[name] = path
     return name
 
@@ -46,11 +46,13 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    @classmethod
-    def find_spec(  # type: ignore[override]
-        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         file = _files.get(fullname)
         if file is None:
             return None
         return spec_from_file_location(fullname, file, loader=_Loader(fullname, str(file)))
+
+
+_finder = _Finder()

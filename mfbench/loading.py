@@ -48,9 +48,16 @@ def built_in() -> Loaded:
 
 
 def from_entry_points() -> Iterator[Loaded]:
-    """Every installed plugin, in the order of their names."""
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    """Every installed plugin: those that come with the bench, then the others, each in the order of names.
+
+    So a name that is taken twice stays with the bench's own plugin, and then with the first by name.
+    """
+    for point in sorted(entry_points(group=GROUP), key=_precedence):
         yield from_entry_point(point)
+
+
+def _precedence(point: EntryPoint) -> tuple[bool, str, str]:
+    return point.dist is None or point.dist.name != "mfbench", point.name, point.value
 
 
 def from_entry_point(point: EntryPoint) -> Loaded:

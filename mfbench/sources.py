@@ -16,15 +16,15 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 from mfbench.cards import Card
 from mfbench.filemodules import stable_name
+from mfbench.measures import HOME
 
-_DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs")
-"""What every target shares with the bench and no number depends on; followed by nobody."""
-
-_LAZY = {"mfbench.LinearSchedule": "mfbench.schedules"}
-"""What `mfbench` hands out although it is defined, and imported, elsewhere."""
+_DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs", "mfbench.measures")
+"""What every target shares with the bench, or what only hands out what other modules hold: no number depends on
+these files."""
 
 
 def source_hash(card: Card) -> str:
@@ -34,6 +34,12 @@ def source_hash(card: Card) -> str:
     for module, fingerprint in sorted(_closure(start).items()):
         hasher.update(f"{stable_name(module)} {fingerprint}\n".encode())
     return hasher.hexdigest()
+
+
+def forget() -> None:
+    """Look again for what is installed where: for processes that install something while they run."""
+    for cached in (_source_root, _siblings, _places):
+        cached.cache_clear()
 
 
 def _closure(start: str) -> dict[str, str]:
@@ -53,6 +59,8 @@ def _closure(start: str) -> dict[str, str]:
             source = _read(file)
             found[module] = source.fingerprint
             waiting += source.imports(module, is_package=file.name == "__init__.py")
+            if source.is_lazy:
+                waiting += [f"{module}.{name.name}" for name in iter_modules([str(file.parent)])]
     return found
 
 
@@ -134,21 +142,35 @@ def _in_folder(stem: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class _Source:
-    """A file's fingerprint, and its imports as (level, module, names), as the `import` statement has them."""
+    """A file's fingerprint, its imports as (level, module, names), and whether it is a lazy package.
+
+    A package that defines `__getattr__` may import any of its modules when it is asked for a name.
+    """
 
     fingerprint: str
     statements: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    is_lazy: bool = False
 
     def imports(self, module: str, *, is_package: bool) -> Iterator[str]:
-        """Every module that the file may import: of `from a import b`, both a and a.b."""
+        """Every module that the file may import: of `from a import b` that is a.b (and a, its parent)."""
         parts = module.split(".")
         for level, name, names in self.statements:
             base = parts[: len(parts) - level + is_package] if level else []
             origin = ".".join([*base, *([name] if name else [])])
-            if origin:
-                yield origin
-            for each in names:
-                yield _LAZY.get(f"{origin}.{each}", f"{origin}.{each}")
+            for imported in [f"{origin}.{each}" for each in names] or [origin]:
+                yield from _handed_out(imported)
+
+
+def _handed_out(imported: str) -> list[str]:
+    """Where that lies which the bench hands out lazily; anything else is where it says."""
+    if imported == "mfbench.LinearSchedule":
+        return ["mfbench.schedules"]
+    package, _, name = imported.rpartition(".")
+    if package == "mfbench.measures" and name in HOME:
+        return [f"{package}.{HOME[name]}"]
+    if imported in ("mfbench.measures", "mfbench.measures.*"):
+        return [f"mfbench.measures.{module}" for module in sorted(set(HOME.values()))]
+    return [imported]
 
 
 def _read(file: Path) -> _Source:
@@ -164,7 +186,10 @@ def _read_version(file: Path, mtime_ns: int, size: int) -> _Source:
     except (SyntaxError, ValueError):  # compiled code, or a file that will not import anyway
         return _Source(hashlib.sha256(content).hexdigest())
     text = "".join(_written(tree))
-    return _Source(hashlib.sha256(text.encode()).hexdigest(), tuple(_statements(tree)))
+    is_lazy = file.name == "__init__.py" and any(
+        isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body
+    )
+    return _Source(hashlib.sha256(text.encode()).hexdigest(), tuple(_statements(tree)), is_lazy)
 
 
 def _written(node: object) -> Iterator[str]:

@@ -10,8 +10,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     names = sorted(set(known))
-    near = get_close_matches(word.lower(), [name.lower() for name in names], n=3, cutoff=0.6)
+    lowered = {name.lower(): name for name in names}
+    near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)  # the nearest first
     if near:
-        options = [f"'{name}'" for name in names if name.lower() in near]
-        return f"; did you mean {' or '.join(options)}?"
+        return f"; did you mean {' or '.join(repr(lowered[match]) for match in near)}?"
     return f"; there are {', '.join(names)}" if names else "; there are none"

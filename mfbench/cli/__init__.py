@@ -2,8 +2,7 @@
 
 A verb is a module of this package with a docstring (its first line is the help line), `add_arguments(parser)`
 and `run(args) -> int`. Modules whose names begin with an underscore are not verbs; `try_` is the verb `try`.
-Only the module of the verb that was asked for is imported, and none imports torch or pandas before `run` needs
-them.
+Only the module of the verb asked for is imported, and none imports torch or pandas before `run` needs them.
 """
 
 from __future__ import annotations

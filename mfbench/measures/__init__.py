@@ -26,15 +26,16 @@ _MODULES = {
     "ranking": ("auroc", "average_precision", "fpr_at_95_tpr", "placements"),
     "two_sample": ("ClassifierTest", "c2st"),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+HOME = {name: module for module, names in _MODULES.items() for name in names}
+"""The module that each name comes from: what `mfbench.sources` follows."""
 
-__all__ = sorted(_HOME)
+__all__ = sorted(HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
