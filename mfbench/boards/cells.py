@@ -1,0 +1,92 @@
+"""Records as pandas frames: one row a cell, and one row a value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mfbench.choices import choice_identity
+from mfbench.identity import canonical
+
+MISSING = "missing"
+"""The status of a cell that the suite asks for and that has no result yet."""
+
+COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
+VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")
+
+
+def table_key(record: Mapping[str, Any]) -> str:
+    """What one table holds: a protocol at a version, on a data set. Another version is another table."""
+    protocol, data = record["protocol"], record["data"]
+    return identity_text([protocol["name"], protocol["version"], data["name"], data["parameters"]])
+
+
+def row_id(spec: Mapping[str, Any]) -> str:
+    """Identity of a board's row: all that was asked but the seed. Sixteen hexadecimal digits."""
+    asked = [spec[name] for name in ("protocol", "method", "data", "dtype", "threads", "device")]
+    return hashlib.sha256(identity_text(asked).encode()).hexdigest()[:16]
+
+
+def identity_text(asked: Any) -> str:
+    """Canonical JSON in which files count by their content, not by where they lie."""
+    text = canonical(asked)
+    return canonical(choice_identity(asked)) if '"sha256"' in text else text
+
+
+def cell_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a record, in their order; index 0..n-1 is the cell's number.
+
+    `table` and `block` are keys: cells are ranked within a block, a table at equal protocol parameters.
+    """
+    columns: dict[str, list[Any]] = {
+        "table": [table_key(record) for record in records],
+        "block": [identity_text([record["protocol"], record["data"]]) for record in records],
+        "message": [_message(record) for record in records],
+        "notes": [tuple(record["notes"]) for record in records],
+        "data_digest": [record.get("data_digest") or "" for record in records],
+    }
+    for name in ("cell_id", "cache_key", "row", "seed", "status", "role", "label"):
+        columns[name] = [record[name] for record in records]
+    for name in ("device", "dtype", "threads", "plugin", "plugin_version", "run_id"):
+        columns[name] = [record[name] for record in records]
+    for name in COST_COLUMNS:
+        columns[name] = [number(record[name]) for record in records]
+    return pd.DataFrame(columns)
+
+
+def value_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a value of a cell that ended well; `cell` is the record's number."""
+    lines = [
+        (
+            cell,
+            record["row"],
+            record["seed"],
+            value["metric"],
+            value["part"],
+            number(value["value"]),
+            number(value["n"]),
+            number(value["ci_low"]),
+            number(value["ci_high"]),
+        )
+        for cell, record in enumerate(records)
+        if record["status"] == "ok"
+        for value in record["values"]
+    ]
+    frame = pd.DataFrame(lines, columns=list(VALUE_COLUMNS))
+    return frame.astype(dict.fromkeys(("value", "n", "ci_low", "ci_high"), float))
+
+
+def number(value: float | str | None) -> float:
+    """A JSON number as a float: "inf", "-inf" and "nan" are strings, and null is NaN."""
+    return float("nan") if value is None else float(value)
+
+
+def _message(record: Mapping[str, Any]) -> str:
+    error = record["error"]
+    if not error:
+        return ""
+    name, message = str(error.get("type") or ""), str(error.get("message") or "")
+    return ": ".join(part for part in (name, message) if part)

@@ -1,0 +1,103 @@
+"""Figures of a board: a bar chart of every table, and what its protocol draws from records and arrays."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mfbench.boards.bars import draw_bars
+from mfbench.boards.bundle import Bundle
+from mfbench.boards.cells import number, table_key
+from mfbench.boards.tables import Table
+from mfbench.contracts import Record, Value
+from mfbench.errors import UserError
+from mfbench.identity import decode_float
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mfbench.registry import Registry
+
+BARS = "bars"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def draw_all(bundle: Bundle, tables: Sequence[Table], registry: Registry) -> dict[str, dict[str, bytes]]:
+    """slug -> name -> PNG. A protocol that cannot draw costs its figures and a warning, not the board."""
+    arrays = bundle.arrays_by_cell()
+    records: dict[str, list[Mapping[str, Any]]] = {}
+    for record in bundle.records:
+        records.setdefault(table_key(record), []).append(record)
+    return {table.slug: dict(_draw(table, records, arrays, registry)) for table in tables}
+
+
+def _draw(
+    table: Table,
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    arrays: Mapping[str, Mapping[str, np.ndarray]],
+    registry: Registry,
+) -> Iterator[tuple[str, bytes]]:
+    bars = draw_bars(table)
+    if bars is not None:
+        yield BARS, to_png(bars)
+    mine = [record for record in records[table.rows["table"].iloc[0]] if record["status"] == "ok"]
+    kept = [arrays.get(record["cell_id"], {}) for record in mine]
+    if not mine:
+        return
+    try:
+        protocol = registry.create("protocol", table.protocol)
+        figures = protocol.draw([_record(record) for record in mine], kept)
+        drawn = {_checked(name): to_png(figure) for name, figure in sorted(figures.items())}
+    except UserError as error:
+        _warn(table, str(error))
+    except Exception as error:  # a plugin's drawing must not cost the board
+        _warn(table, f"{type(error).__name__}: {error}")
+    else:
+        yield from drawn.items()
+
+
+def to_png(figure: Figure) -> bytes:
+    """PNG without dates or versions in it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _record(record: Mapping[str, Any]) -> Record:
+    """A record as `draw` is given it."""
+    timed = [
+        timing for timing in record["timings"] if timing["status"] == "ok" and timing["device_ms"] is not None
+    ]
+    return Record(
+        method=record["method"]["name"],
+        parameters=record["method"]["parameters"],
+        protocol_parameters=record["protocol"]["parameters"],
+        data=record["data"]["name"],
+        seed=record["seed"],
+        role=record["role"],
+        values=[_value(value) for value in record["values"]],
+        label=record["label"],
+        nfe=decode_float(record["nfe"]),
+        device_ms=float(timed[-1]["device_ms"]) if timed else None,
+    )
+
+
+def _value(value: Mapping[str, Any]) -> Value:
+    low, high = (decode_float(value[name]) for name in ("ci_low", "ci_high"))
+    return Value(value["metric"], value["part"], number(value["value"]), value["n"], low, high)
+
+
+def _checked(name: str) -> str:
+    """A figure's name, which becomes part of a file's: letters, digits, "_", "-" and "."."""
+    if not _NAME.fullmatch(name) or name == BARS:
+        raise ValueError(f"a figure cannot be called {name!r}")
+    return name
+
+
+def _warn(table: Table, reason: str) -> None:
+    print(f"mfbench: warning: {table.title}: the protocol's figures are missing ({reason})", file=sys.stderr)

@@ -1,0 +1,104 @@
+"""How a board came about: when, where, with what, and by which command it is made again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from mfbench.boards import markdown, numbers
+from mfbench.boards.bundle import Bundle
+from mfbench.boards.markdown import code, escape
+
+_LONGEST = 400
+
+
+def date(bundle: Bundle) -> str:
+    """The day (UTC) on which the last of the board's cells was computed; "never" where none was."""
+    return max((str(record["ended"] or "") for record in bundle.records), default="")[:10] or "never"
+
+
+def how_it_was_run(bundle: Bundle) -> list[str]:
+    """Markdown: facts as a table, the commands, earlier runs and the suite folded away."""
+    runs = list(bundle.provenance["runs"].items())
+    facts = pd.DataFrame(
+        [(name, escape(text, _LONGEST)) for name, text in _facts(bundle)], columns=["what", ""]
+    )
+    parts = [markdown.table(facts), "Made by", _commands(bundle)]
+    if len(runs) > 1:
+        lines = "\n".join(f"- {_run_line(run_id, run)}" for run_id, run in runs)
+        parts.append(markdown.details(f"The {len(runs)} runs behind it", lines))
+    parts.append(markdown.details("The suite", markdown.fence(bundle.suite_text, "toml")))
+    return parts
+
+
+def latest_run(bundle: Bundle) -> Mapping[str, Any]:
+    """The complete run of this suite that began last, or else any run that did."""
+    runs = list(bundle.provenance["runs"].values())
+    own = [run for run in runs if run["suite"] == bundle.suite and not run["partial"]] or runs
+    return max(own, key=lambda run: str(run["started"]), default={})
+
+
+def describe(value: Any) -> str:
+    """Any JSON value on one line."""
+    if isinstance(value, Mapping):
+        shown = ((name, describe(each)) for name, each in sorted(value.items()))
+        return ", ".join(f"{name} {text}" for name, text in shown if text)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(describe, value))
+    return "" if value is None else str(value)
+
+
+def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    records, run = bundle.records, latest_run(bundle)
+    yield "date", date(bundle)
+    yield "suite", f"{bundle.suite}, SHA-256 {str(bundle.provenance['suite_hash'])[:16]}"
+    for name in ("device", "dtype", "threads"):
+        yield (name if name != "threads" else "threads a worker"), _all_of(records, name)
+    yield "mfbench", str(bundle.provenance["mfbench"])
+    for name, value in sorted(run.get("provenance", {}).items()):
+        text = describe(value)
+        if text and name not in ("suite", "suite_text", "mfbench"):
+            yield name.replace("_", " "), text
+    machines = sorted({timing["machine"] for record in records for timing in record["timings"]})
+    if machines:
+        yield "timed on", "; ".join(machines)
+    seconds = sum(float(record["wall_s"] or 0) for record in records)
+    yield "time in cells", f"{numbers.plain(seconds, 3)} s"
+
+
+def _all_of(records: list[dict[str, Any]], name: str) -> str:
+    return ", ".join(sorted({str(record[name]) for record in records}))
+
+
+def _commands(bundle: Bundle) -> str:
+    argv = [str(word) for word in latest_run(bundle).get("argv", ())]
+    # How the program was started says nothing to others: its own name does.
+    made = shlex.join(["mfbench", *argv[1:]]) if argv else f"mfbench run {bundle.suite}.toml"
+    folder = f"leaderboards/{bundle.suite}"
+    lines = [
+        markdown.one_line(made),
+        "mfbench publish",
+    ]
+    checks = [
+        f"mfbench publish --check --suite {shlex.quote(bundle.suite)}   # these pages, from their records",
+        f"mfbench verify {shlex.quote(folder)}   # a random sample of the cells, computed again",
+    ]
+    return (
+        markdown.fence("\n".join(lines), "sh")
+        + "\n\nand checked by\n\n"
+        + markdown.fence("\n".join(checks), "sh")
+    )
+
+
+def _run_line(run_id: str, run: Mapping[str, Any]) -> str:
+    kind = "part of the suite" if run["partial"] else "the whole suite"
+    ended = f" to {run['ended']}" if run["ended"] else ", never ended"
+    interrupted = ", interrupted" if run["interrupted"] else ""
+    other = "" if not run["suite"] else f" {escape(run['suite'])}"
+    commit = describe(run.get("provenance", {}).get("git", ""))
+    return f"{code(run_id)}:{other}, {kind}, {run['started']}{ended}{interrupted}" + (
+        f", {escape(commit)}" if commit else ""
+    )

@@ -1,0 +1,97 @@
+"""What must be said under a table: how its numbers were made, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from mfbench.boards.display import machine_letters
+from mfbench.boards.markdown import code, escape
+from mfbench.boards.ranking import ALPHA
+from mfbench.boards.tables import Table
+
+_MESSAGE_LENGTH = 240
+
+
+def notes(table: Table) -> list[str]:
+    """One Markdown line a note."""
+    return [
+        *_numbers(table),
+        *_ranks(table),
+        *_times(table),
+        *_controls(table),
+        *_failures(table),
+        *_remarks(table),
+    ]
+
+
+def _numbers(table: Table) -> Iterator[str]:
+    """By which rule the intervals of the primary metric were made."""
+    if table.primary is None:
+        yield "Nobody is ranked: what this protocol's metrics are is not in the store."
+        return
+    primary = table.values[(table.values["metric"] == table.primary.name) & (table.values["part"] == "")]
+    counts = Counter(map(str, primary["rule"]))
+    for rule in sorted(counts):
+        rows = "" if len(counts) == 1 else f" ({counts[rule]} of {len(primary)} rows)"
+        yield f"Intervals of {escape(table.primary.name)} at 95 %{rows}: {_rule(rule)}."
+
+
+def _rule(rule: str) -> str:
+    if rule.startswith("within 1 seed"):
+        return "within the only seed; the spread of training is not in them"
+    if rule.startswith("within"):
+        return f"{rule} (the seeds' standard errors combined; the spread of training is not in them)"
+    if rule.startswith("student"):
+        return f"Student's t{rule.removeprefix('student')}"
+    return escape(rule)
+
+
+def _ranks(table: Table) -> Iterator[str]:
+    if not (table.rows["standing"] == "ranked").any():
+        return
+    made = [f"{escape(rule)}: {count}" for rule, count in sorted(table.rules.items())]
+    how = f" Pairs compared by {'; '.join(made)}." if made else " There was no pair to compare."
+    within = f", within equal {', '.join(map(escape, table.varying))}" if table.varying else ""
+    shared = f"methods not told apart at {ALPHA:.0%} (Holm over the board) share them"
+    yield f"Ranks are intervals{within}: {shared}.{how}"
+
+
+def _times(table: Table) -> Iterator[str]:
+    rows = table.rows[table.rows["machine"] != ""]
+    if rows.empty:
+        return
+    workload = f" of one call that {escape(table.workload)}" if table.workload else ""
+    letters = machine_letters(table.rows)
+    if letters:
+        where = "on several machines, which do not compare: " + "; ".join(
+            f"{letter} = {escape(machine)}" for machine, letter in letters.items()
+        )
+    else:
+        where = f"on {escape(rows['machine'].iloc[0])}"
+    noisy = "; † too noisy to believe" if not rows["timing_valid"].all() else ""
+    yield f"ms: median \\[inter-quartile range\\]{workload}, {where}{noisy}."
+
+
+def _controls(table: Table) -> Iterator[str]:
+    for label, controls in zip(table.rows["label"], table.rows["controls"]):
+        if controls:
+            named = ", ".join(map(escape, controls))
+            yield f"{escape(label)} is not shown to be better than the control {named}."
+
+
+def _failures(table: Table) -> Iterator[str]:
+    rows = table.rows[table.rows["failures"] != ""]
+    for label, failures, reason in zip(rows["label"], rows["failures"], rows["reason"]):
+        why = f": {escape(reason, _MESSAGE_LENGTH)}" if reason else ""
+        yield f"{escape(label)} {code(failures)}{why}"
+
+
+def _remarks(table: Table) -> Iterator[str]:
+    """The methods' own notes, methods with the same ones together."""
+    said: dict[str, dict[str, None]] = {}
+    for label, remarks in zip(table.rows["label"], table.rows["notes"]):
+        for remark in remarks:
+            said.setdefault(remark, {})[label] = None
+    for remark, labels in said.items():
+        yield f"{', '.join(map(escape, labels))}: {escape(remark, _MESSAGE_LENGTH)}"

@@ -1,0 +1,122 @@
+"""`mfbench publish`: writes the boards of a store, and checks that boards are what their records give."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfbench.boards import bundle as bundles
+from mfbench.boards.bundle import Bundle
+from mfbench.boards.collect import collect
+from mfbench.boards.exports import to_csv, to_json_table
+from mfbench.boards.index import SUMMARY, index_readme
+from mfbench.boards.readme import board_readme
+from mfbench.boards.slugs import slug
+from mfbench.boards.summary import board_summary
+from mfbench.boards.tables import Table, build
+from mfbench.errors import UserError
+from mfbench.paths import write_atomically
+
+if TYPE_CHECKING:
+    from mfbench.registry import Registry
+    from mfbench.store import Store
+
+README = "README.md"
+_DIFF_LINES = 12
+
+
+def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] = ()) -> list[Path]:
+    """Write the board of every suite in the store (or of those named) under `out`, and the index of all.
+
+    The same store gives the same bytes. Files of an earlier board that this one does not have are removed.
+    """
+    from mfbench.boards.figures import draw_all
+
+    folders = []
+    for suite in suites or store.suite_names():
+        folder = out / slug(suite)
+        found = collect(store, suite, registry)
+        tables = build(found)
+        figures = draw_all(found, tables, registry)
+        found = replace(
+            found, provenance={**found.provenance, "figures": {s: list(f) for s, f in figures.items()}}
+        )
+        images = {
+            f"figures/{s}-{name}.png": png for s, drawn in figures.items() for name, png in drawn.items()
+        }
+        _write(folder, {**bundles.files_of(found), **images, **render(found, tables)})
+        folders.append(folder)
+    write_atomically(out / README, index_readme(out))
+    return folders
+
+
+def render(bundle: Bundle, tables: Sequence[Table]) -> dict[str, bytes]:
+    """The text files of a board: a pure function of what lies beside it."""
+    files = {README: board_readme(bundle, tables), SUMMARY: bundles.to_json(board_summary(bundle, tables))}
+    for table in tables:
+        files[f"tables/{table.slug}.csv"] = to_csv(table)
+        files[f"tables/{table.slug}.json"] = to_json_table(table)
+    return files
+
+
+def check(out: Path, suites: Sequence[str] = ()) -> list[str]:
+    """What is not as the records beside the boards give it, one message each; empty where all is well."""
+    folders = [out / slug(suite) for suite in suites] or board_folders(out)
+    if not folders:
+        raise UserError(
+            f"{out}: there is no board in this folder; `mfbench publish` writes them, --out says where"
+        )
+    messages = [message for folder in folders for message in check_board(folder)]
+    return [*messages, *_compared(out / README, index_readme(out))]
+
+
+def check_board(folder: Path) -> Iterator[str]:
+    """The same for one board."""
+    found = bundles.read(folder)
+    expected = render(found, build(found))
+    for name, content in expected.items():
+        yield from _compared(folder / name, content)
+    for path in _published(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix != ".png" and name not in expected:
+            yield f"{path}: no record gives this file"
+
+
+def board_folders(out: Path) -> list[Path]:
+    """The folders under `out` that hold a board."""
+    return sorted(path.parent for path in out.glob(f"*/{bundles.RECORDS}"))
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    for path in _published(folder):
+        if path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+
+
+def _published(folder: Path) -> list[Path]:
+    """The files of a board whose names depend on its tables."""
+    patterns = ("tables/*.csv", "tables/*.json", "figures/*.png")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
+
+def _compared(path: Path, expected: bytes) -> Iterator[str]:
+    try:
+        there = path.read_bytes()
+    except OSError as error:
+        yield f"{path}: cannot be read ({error.strerror})"
+        return
+    if there != expected:
+        yield f"{path}: is not what its records give\n{_difference(there, expected)}"
+
+
+def _difference(there: bytes, expected: bytes) -> str:
+    before, after = (content.decode(errors="replace").splitlines() for content in (there, expected))
+    lines = list(difflib.unified_diff(before, after, "there", "expected", n=0, lineterm=""))
+    more = [f"... and {len(lines) - _DIFF_LINES} lines more"] if len(lines) > _DIFF_LINES else []
+    shown = [line if len(line) <= 200 else f"{line[:199]}…" for line in lines[:_DIFF_LINES]]
+    return "\n".join([*shown, *more]) if lines else "(line endings or the last line break differ)"

@@ -1,0 +1,100 @@
+"""The board as a person reads it: README.md of a suite's folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from mfbench.boards import history, markdown, numbers
+from mfbench.boards.bundle import Bundle
+from mfbench.boards.display import detail_tables, main_table
+from mfbench.boards.markdown import escape
+from mfbench.boards.notes import notes
+from mfbench.boards.summary import leaders
+from mfbench.boards.tables import Table
+
+_LEGEND = (
+    "**Rows.** A *ceiling* is the best possible score, a *reference* a yardstick that a method may exceed, a "
+    "*control* a trivial baseline that no method should be mistaken for; none of them is ranked. A method "
+    "without a rank (–) has no value to be ranked by, or seeds that did not end well: what it has is shown, "
+    "and why stands under the table. Bold: no method is shown to be better.",
+    "**Numbers** are means over the seeds with a 95 % interval: `mean ± half-width`, or `mean (low to high)` "
+    "where the sides differ; a number without one has none. ↑ higher is better, ↓ lower is better.",
+    "**Costs.** NFE: network evaluations a sample. Memory: the largest of the timed call (of the process on "
+    "a CPU, of the allocator on CUDA), or of the whole cell where nothing was timed. Fit: mean seconds of "
+    "training a seed.",
+)
+
+
+def board_readme(bundle: Bundle, tables: Sequence[Table]) -> bytes:
+    """The whole board; a pure function of what lies beside it."""
+    parts = [f"# Leaderboard: {escape(bundle.suite)}", _headline(bundle)]
+    if tables:
+        parts += [_contents(tables), *(_section(table, bundle) for table in tables)]
+        parts += ["## How to read the tables", *_LEGEND]
+    parts += ["## How it was run", *history.how_it_was_run(bundle)]
+    return ("\n\n".join(parts) + "\n").encode()
+
+
+def _headline(bundle: Bundle) -> str:
+    counts = Counter(record["status"] for record in bundle.records)
+    cells = ", ".join(f"{numbers.count(n)} {escape(status)}" for status, n in _worst_last(counts))
+    seeds = numbers.spans([record["seed"] for record in bundle.records])
+    return f"{numbers.count(len(bundle.records))} cells ({cells}) over seeds {seeds}; {history.date(bundle)}."
+
+
+def _worst_last(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
+
+
+def _contents(tables: Sequence[Table]) -> str:
+    lines = [
+        {
+            "table": f"[{escape(table.title)}](#{markdown.anchor(_heading(table))})",
+            "first": leaders(table),
+            "methods": str((table.rows["role"] == "method").sum()),
+            "ranked": str((table.rows["standing"] == "ranked").sum()),
+            "rows with failures": str((table.rows["failures"] != "").sum()),
+        }
+        for table in tables
+    ]
+    return markdown.table(pd.DataFrame(lines), right=["methods", "ranked", "rows with failures"])
+
+
+def _heading(table: Table) -> str:
+    version = f", version {table.version}" if table.version != 1 else ""
+    return f"{table.title}{version}"
+
+
+def _section(table: Table, bundle: Bundle) -> str:
+    registered = bundle.provenance["registered"]
+    summary = registered.get(f"protocol/{table.protocol}", {}).get("summary", "")
+    parts = [f"## {escape(_heading(table))}"]
+    parts += [escape(summary).rstrip(".") + "."] if summary else []
+    parts += [f"Protocol parameters: {_constants(table)}."] if table.constants else []
+    frame, right = main_table(table, registered)
+    parts.append(markdown.table(frame, right))
+    parts.append("\n".join(f"- {note}" for note in notes(table)))
+    parts += _figures(table, bundle)
+    parts += _details(table)
+    parts.append(f"As files: [CSV](tables/{table.slug}.csv), [JSON](tables/{table.slug}.json).")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _constants(table: Table) -> str:
+    return ", ".join(f"{escape(name)} = {escape(text)}" for name, text in table.constants.items())
+
+
+def _figures(table: Table, bundle: Bundle) -> list[str]:
+    names: Sequence[str] = bundle.provenance.get("figures", {}).get(table.slug, ())
+    return [f"![{escape(table.title)}: {escape(name)}](figures/{table.slug}-{name}.png)" for name in names]
+
+
+def _details(table: Table) -> list[str]:
+    """The other metrics: open where they fit into one table, folded where they do not."""
+    shown = [markdown.table(frame, right) for frame, right in detail_tables(table)]
+    if len(shown) > 1:
+        return [markdown.details(f"The other metrics ({len(shown)} tables)", "\n\n".join(shown))]
+    return ["The other metrics:", *shown] if shown else []

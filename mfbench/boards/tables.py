@@ -1,0 +1,184 @@
+"""Records and comparisons -> tables: one a (protocol, data set), one row a method at equal parameters.
+
+Everything here is pandas and numbers; how a table looks is decided in `display.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mfbench.boards import ranking, rows, summaries
+from mfbench.boards.bundle import Bundle
+from mfbench.boards.cells import cell_frame, value_frame
+from mfbench.boards.slugs import slugs
+from mfbench.contracts import Metric
+from mfbench.errors import UserError
+from mfbench.identity import canonical
+from mfbench.labels import Defaults, choice_label, value_label
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a board.
+
+    metrics: of the protocol, as it was when the records were made; none where that is not known.
+    constants, varying: the protocol's parameters that all rows share (as texts), and names of the others.
+    rows: in the board's order, indexed by row id; see `rows.row_frame` and `ranking.rank` for the columns.
+        The varying parameters are columns of texts called "parameter:<name>".
+    values: one a (row, metric, part): mean over seeds, interval, rule; see `summaries.SUMMARY_COLUMNS`.
+    rules: how the rows were compared, each with the number of comparisons.
+    """
+
+    slug: str
+    protocol: str
+    version: int
+    data: str
+    metrics: tuple[Metric, ...]
+    workload: str
+    constants: Mapping[str, str]
+    varying: tuple[str, ...]
+    rows: pd.DataFrame
+    values: pd.DataFrame
+    rules: Mapping[str, int]
+
+    @property
+    def primary(self) -> Metric | None:
+        """The metric by which methods are ranked."""
+        return next((metric for metric in self.metrics if metric.primary), None)
+
+    @property
+    def title(self) -> str:
+        return f"{self.protocol} on {self.data}"
+
+
+def build(bundle: Bundle) -> list[Table]:
+    """All tables of a board, in the order in which the suite asks for them."""
+    if not bundle.records:
+        return []
+    cells = cell_frame(bundle.records)
+    check_unmixed(cells)
+    values = summaries.over_seeds(value_frame(bundle.records))
+    metrics = {table: _metrics(bundle, cell) for table, cell in _first_cells(cells).items()}
+    primaries = {table: next((m for m in found if m.primary), None) for table, found in metrics.items()}
+    frame = ranking.rank(rows.row_frame(cells, bundle.records), values, primaries, bundle.comparisons)
+    names = slugs({table: bundle.records[cell] for table, cell in _first_cells(cells).items()})
+    tables = frame["table"]
+    values_of = {str(key): part for key, part in values.groupby(values["row"].map(tables), sort=False)}
+    rules_of = _rules(tables, bundle.comparisons)
+    return [
+        _table(names[key], part, values_of.get(key, values[:0]), metrics[key], rules_of.get(key, {}), bundle)
+        for key, part in ((str(key), part) for key, part in frame.groupby("table", sort=False))
+    ]
+
+
+def check_unmixed(cells: pd.DataFrame) -> None:
+    """UserError where cells that would be ranked together were measured on different data under one name."""
+    known = cells[cells["data_digest"] != ""]
+    versions = known.groupby(["block", "seed"], sort=False)["data_digest"].nunique()
+    if not (versions > 1).any():
+        return
+    block, seed = versions.index[versions > 1][0]
+    name = json.loads(block)[1]["name"]
+    raise UserError(
+        f"board: data set {name!r} (seed {seed}) is there in {versions.max()} versions, which are not mixed "
+        "in one table: `mfbench run SUITE` computes what is stale again"
+    )
+
+
+def defaults_of(provenance: Mapping[str, Any]) -> Defaults:
+    """The defaults of registered names as they were when the board was made; none for names unknown then."""
+    registered: Mapping[str, Mapping[str, Any]] = provenance["registered"]
+    return lambda kind, name: registered.get(f"{kind}/{name}", {}).get("defaults", {})
+
+
+def _first_cells(cells: pd.DataFrame) -> dict[str, int]:
+    """Number of each table's first cell."""
+    first = cells.drop_duplicates("table")
+    return dict(zip(first["table"], first.index))
+
+
+def _about(bundle: Bundle, cell: int) -> Mapping[str, Any]:
+    protocol = bundle.records[cell]["protocol"]
+    found: Mapping[str, Any] = bundle.provenance["protocols"].get(
+        f"{protocol['name']}/{protocol['version']}", {}
+    )
+    return found
+
+
+def _metrics(bundle: Bundle, cell: int) -> tuple[Metric, ...]:
+    return tuple(Metric(**metric) for metric in _about(bundle, cell).get("metrics", ()))
+
+
+def _rules(tables: pd.Series, comparisons: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Table -> rule -> number of comparisons made by it."""
+    found: dict[str, dict[str, int]] = {}
+    table_of = dict(tables)
+    for line in comparisons:
+        counts = found.setdefault(table_of.get(line["a_row"], ""), {})
+        counts[line["rule"]] = counts.get(line["rule"], 0) + 1
+    return found
+
+
+def _table(
+    slug: str,
+    part: pd.DataFrame,
+    values: pd.DataFrame,
+    metrics: tuple[Metric, ...],
+    rules: Mapping[str, int],
+    bundle: Bundle,
+) -> Table:
+    first = bundle.records[part["cell"].iloc[0]]
+    defaults = defaults_of(bundle.provenance)
+    constants, varying = _split_parameters(part["parameters"], lambda value: value_label(value, defaults))
+    part = part.assign(
+        **{
+            f"parameter:{name}": [value_label(each[name], defaults) for each in part["parameters"]]
+            for name in varying
+        }
+    )
+    return Table(
+        slug=slug,
+        protocol=first["protocol"]["name"],
+        version=first["protocol"]["version"],
+        data=choice_label(first["data"], defaults),
+        metrics=metrics,
+        workload=_about(bundle, part["cell"].iloc[0]).get("workload", ""),
+        constants=constants,
+        varying=varying,
+        rows=_in_order(part, varying),
+        values=values,
+        rules=rules,
+    )
+
+
+def _split_parameters(
+    parameters: pd.Series, label: Callable[[Any], str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What all rows share, as texts, and the names of what differs between rows."""
+    names = sorted({name for each in parameters for name in each})
+    seen = {name: {canonical(each.get(name)) for each in parameters} for name in names}
+    constants = {name: label(parameters.iloc[0][name]) for name in names if len(seen[name]) == 1}
+    return constants, tuple(name for name in names if len(seen[name]) > 1)
+
+
+def _in_order(part: pd.DataFrame, varying: tuple[str, ...]) -> pd.DataFrame:
+    """Blocks by their parameters, numbers by size; within a block by standing and place."""
+    blocks = {
+        block: tuple(_sort_key(parameters[name]) for name in varying)
+        for block, parameters in zip(part["block"], part["parameters"])
+    }
+    order = {block: place for place, block in enumerate(sorted(blocks, key=lambda b: (blocks[b], b)))}
+    part = part.assign(block_place=part["block"].map(order))
+    return part.sort_values(["block_place", "standing_place", "place"], kind="stable")
+
+
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, then everything else by its canonical text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (0, float(value), "")
+    return (1, 0.0, canonical(value))
