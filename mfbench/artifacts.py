@@ -140,7 +140,8 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]
 def _encode(name: str, value: Any) -> dict[str, Any]:
     for kind, python_type in _SCALARS.items():
         if isinstance(value, python_type):
-            return {"type": kind, "value": encode_float(value) if kind == "float" else value}
+            shown = encode_float(value) if isinstance(value, float) else value
+            return {"type": kind, "value": shown}
     raise ContractError(
         f"state_dict()[{name!r}] is a {type(value).__name__}: a tensor, int, float, bool or str can be saved"
     )

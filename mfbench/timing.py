@@ -136,6 +136,7 @@ class _CudaRuler:
         return float(start.elapsed_time(end))
 
     def reset_peak(self) -> None:
+        self._cuda.init()  # type: ignore[no-untyped-call]
         self._cuda.reset_peak_memory_stats(self._device)
 
     def peak(self) -> int | None:

@@ -1,0 +1,115 @@
+"""The supervised child: `python -m mfbench.engine.child`, started and ended by a supervisor.
+
+Tasks come as lines of JSON on standard input and answers go as lines of JSON to standard output. Both are
+moved to descriptors of their own before anything else is imported, so that a method may print and read as it
+likes: what it prints goes to standard error, of which the supervisor keeps the last lines for crash reports.
+
+    <- {"plugins": [...], "path": sys.path, "device", "parent": pid}
+    -> {"ready": true}  or  {"failed": error}
+    <- a task
+    -> {"begun": true}, {"known": {...}}, {"progress": [done, total]} ..., {"record": {...}}
+
+It never outlives its supervisor: a watcher process in its group sees the end of standard input, even while a
+cell holds the interpreter, and kills the whole group; on Linux the kernel also kills it with its parent.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve tasks until standard input ends."""
+    tasks, answers = _private_descriptors()
+    _watch(tasks, answers)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=False)  # the supervisor asks where a hung cell stands
+    with os.fdopen(tasks, "rb") as lines, os.fdopen(answers, "wb", buffering=0) as out:
+        hello = json.loads(lines.readline() or b"null")
+        if hello is None:
+            return
+        _die_with(hello["parent"])
+        worker = _prepare(hello, out)
+        for line in lines:
+            _send(out, {"begun": True})
+            record = worker.execute(json.loads(line), lambda message: _send(out, message))
+            _send(out, {"record": record})
+
+
+def _prepare(hello: dict[str, Any], out: Any) -> Any:
+    """Import what is slow and load the plugins, before the first cell's clock starts."""
+    sys.path[:] = hello["path"]
+    try:
+        from mfbench.engine.reset import settle_threads
+        from mfbench.engine.work import Worker
+
+        settle_threads()
+        worker = Worker(hello["plugins"])
+        if hello["device"].startswith("cuda"):
+            _start_cuda(hello["device"])
+    except BaseException as error:
+        from mfbench.engine.failures import describe
+
+        _send(out, {"failed": describe(error)})
+        raise
+    _send(out, {"ready": True})
+    return worker
+
+
+def _start_cuda(device: str) -> None:
+    import torch
+
+    torch.cuda.set_device(device)
+    torch.zeros(1, device=device)
+
+
+def _private_descriptors() -> tuple[int, int]:
+    """Standard input and output under new numbers; in their places /dev/null and standard error."""
+    tasks, answers = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return tasks, answers
+
+
+def _watch(tasks: int, answers: int) -> None:
+    """Fork the watcher, while this process is small and has one thread."""
+    if os.fork():
+        return
+    for inherited in (0, 1, 2, answers):  # or the end of the process itself would go unseen
+        os.close(inherited)
+    poll = select.poll()
+    poll.register(tasks, 0)  # reports only that all writers are gone, and takes nothing from the pipe
+    while not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        sys.exit("the supervisor is gone")
+
+
+def _send(out: Any, message: dict[str, Any]) -> None:
+    data = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+    while data:
+        data = data[out.write(data) :]
+
+
+if __name__ == "__main__":
+    main()
