@@ -1,0 +1,50 @@
+"""What a disentangler promises: a code of each sample, and a sample of each code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfbench.contracts import Disentangler
+from mfbench.protocols.checked import checked_samples
+from mfbench.testing.findings import NotApplicable, require
+from mfbench.testing.methods import Check, MethodChecks
+
+
+class DisentanglerChecks(MethodChecks):
+    """Asked for the codes of test images."""
+
+    kind = "disentangler"
+
+    def respond(self, method: Any, x: Tensor, rng: torch.Generator) -> Tensor:
+        codes: Tensor = method.encode(x)
+        return codes
+
+    def own(self) -> list[Check]:
+        return [self.codes, self.decoding, self.symbols]
+
+    def codes(self) -> str | None:
+        """`encode`: (n, d), finite, the same at every call."""
+        codes = self.method.encode(self.inputs)
+        shape = tuple(codes.shape) if isinstance(codes, Tensor) else ()
+        require(len(shape) == 2 and shape[1] > 0, f"encode must return (n, d), not {shape}")
+        checked_samples(codes, (len(self.inputs), shape[1]), self.method, "encode")
+        require(len(codes.detach().unique(dim=0)) > 1, "encode gives every sample the same code")
+        return f"{shape[1]} dimensions"
+
+    def decoding(self) -> None:
+        """`decode`: codes back to samples, finite."""
+        decoded = self.method.decode(self.method.encode(self.inputs))
+        checked_samples(decoded, tuple(self.inputs.shape), self.method, "decode")
+
+    def symbols(self) -> None:
+        """`symbols`, where there are some: (n, d) int64."""
+        if type(self.method).symbols is Disentangler.symbols:
+            raise NotApplicable("no discrete message")
+        symbols = self.method.symbols(self.inputs)
+        require(isinstance(symbols, Tensor), f"symbols must return a tensor, not {type(symbols).__name__}")
+        shape, dtype = tuple(symbols.shape), symbols.dtype
+        right = len(shape) == 2 and shape[0] == len(self.inputs) and dtype == torch.int64
+        require(right, f"symbols must return (n, d) int64, not {shape} {dtype}")

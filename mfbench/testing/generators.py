@@ -1,0 +1,63 @@
+"""What a generator promises: as many samples as asked for, drawn with the generator it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfbench.contracts import DiffusionModel
+from mfbench.protocols.checked import checked_samples
+from mfbench.testing.findings import NotApplicable, require
+from mfbench.testing.methods import EXAMPLES, Check, MethodChecks
+from mfbench.testing.sameness import TOLERANCE, largest_gap
+
+
+class GeneratorChecks(MethodChecks):
+    """Asked for as many samples as there are inputs."""
+
+    kind = "generator"
+
+    def respond(self, method: Any, x: Tensor, rng: torch.Generator) -> Tensor:
+        samples: Tensor = method.sample(len(x), rng=rng)
+        return samples
+
+    def checks(self) -> list[Check]:
+        """Without those about inputs: a generator has none."""
+        return [self.fits, *self.own(), self.same_seed, self.global_generators, self.state, self.device]
+
+    def own(self) -> list[Check]:
+        return [self.samples, self.variety, self.diffusion]
+
+    def samples(self) -> None:
+        """Shape (count, *shape), finite."""
+        for count in (1, EXAMPLES):
+            rng = self.workshop.rng("check")
+            checked_samples(self.method.sample(count, rng=rng), (count, *self.data.shape), self.method)
+
+    def variety(self) -> None:
+        """Another seed gives other samples, and no two samples of a call are the same."""
+        require(self.random, "two seeds give the same samples: are they drawn from rng?")
+        distinct = len({tuple(row) for row in self.answer().flatten(1).tolist()})
+        require(distinct > 1, f"{EXAMPLES} samples of one call are all the same")
+
+    def diffusion(self) -> None:
+        """Of a DiffusionModel: predictor, schedule, and the two maps between data and model space."""
+        if not isinstance(self.method, DiffusionModel):
+            raise NotApplicable("not a DiffusionModel")
+        x = self.data.test.x[:EXAMPLES]
+        gap = largest_gap(self.method.to_data(self.method.to_model(x)), x)
+        require(gap <= TOLERANCE, f"to_data(to_model(x)) is not x (by up to {gap:.3g})")
+        predictor = self.method.predictor
+        t = torch.linspace(0, 1, len(x), device=x.device, dtype=x.dtype)
+        checked_samples(predictor(self.method.to_model(x), t), tuple(x.shape), self.method, "predictor")
+        alpha_bar = predictor.schedule.alpha_bar(t)
+        require(
+            alpha_bar.shape == t.shape, f"schedule.alpha_bar must keep the shape of t, not {alpha_bar.shape}"
+        )
+        require(bool((alpha_bar.diff() <= 0).all()), "schedule.alpha_bar must decrease")
+        require(
+            abs(float(alpha_bar[0]) - 1) < TOLERANCE, f"schedule.alpha_bar(0) is {float(alpha_bar[0])}, not 1"
+        )
+        self.method.predictor = predictor  # the bench wraps it to count evaluations

@@ -1,0 +1,111 @@
+"""Checks a plugin: every name it registers, on the first small data set that the name works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+from mfbench.cards import Card, Plugin
+from mfbench.contracts import Dataset
+from mfbench.errors import Unsupported
+from mfbench.loading import GROUP, resolve_source
+from mfbench.registry import Registry, load_registry
+from mfbench.signatures import read_signatures
+from mfbench.testing.attacks import AttackChecks
+from mfbench.testing.data import TinyImages
+from mfbench.testing.datasets import DatasetChecks
+from mfbench.testing.defenses import DefenseChecks
+from mfbench.testing.disentanglers import DisentanglerChecks
+from mfbench.testing.findings import Finding, NotApplicable, find
+from mfbench.testing.generators import GeneratorChecks
+from mfbench.testing.likelihoods import LikelihoodChecks
+from mfbench.testing.methods import MethodChecks
+from mfbench.testing.protocols import ProtocolChecks
+from mfbench.testing.samplers import SamplerChecks
+from mfbench.testing.workshop import Workshop, small_data
+
+Checks = MethodChecks | DatasetChecks | ProtocolChecks
+
+CHECKS: dict[str, type[MethodChecks] | type[DatasetChecks] | type[ProtocolChecks]] = {
+    "generator": GeneratorChecks,
+    "sampler": SamplerChecks,
+    "likelihood": LikelihoodChecks,
+    "disentangler": DisentanglerChecks,
+    "defense": DefenseChecks,
+    "attack": AttackChecks,
+    "dataset": DatasetChecks,
+    "protocol": ProtocolChecks,
+}
+
+_ON_IMAGES = ("disentangler", "defense", "attack")
+"""Kinds that need labels, attributes or pixels, which points have not."""
+
+
+def check_plugin(source: str) -> list[Finding]:
+    """Every check of every name that a plugin registers.
+
+    source: a file, a module, or the name of an installed plugin ("mfbench" for the bench's own). A
+    plugin that cannot be loaded gives one finding that says why; UserError where there is no such file.
+    """
+    registry, plugin = _found(source)
+    if plugin.error is not None:
+        return [Finding("plugin", plugin.name, "loads", False, plugin.error)]
+    if not plugin.cards and not plugin.hooks:
+        return [
+            Finding("plugin", plugin.name, "registers", False, "it registers nothing and has no other hook")
+        ]
+    loads = Finding("plugin", plugin.name, "loads", True, f"{len(plugin.cards)} names")
+    return [loads, *(finding for card in plugin.cards for finding in check_registered(registry, card))]
+
+
+def check_registered(registry: Registry, card: Card) -> list[Finding]:
+    """Every check of one registered name."""
+    failures: dict[tuple[str, str], str] = {}
+    read_signatures(registry, [(card.kind, card.name)], failures)
+    if failures:
+        return [Finding(card.kind, card.name, "signature", False, failures[card.kind, card.name])]
+    signature = Finding(card.kind, card.name, "signature", True)
+    try:
+        findings = _on_first_that_works(registry, card)
+    except NotApplicable as reason:
+        findings = [Finding(card.kind, card.name, "works on some data", False, str(reason))]
+    return [signature, *findings]
+
+
+def _found(source: str) -> tuple[Registry, Plugin]:
+    """The plugin of that name, of that module, or in that file, in a registry that holds it."""
+    names = {point.value.partition(":")[0]: point.name for point in entry_points(group=GROUP)}
+    registry = load_registry()
+    for plugin in registry.plugins:
+        if plugin.name in (source, names.get(source)) and plugin.source in ("built in", "entry point"):
+            return registry, plugin
+    resolved = resolve_source(source)
+    registry = load_registry([resolved])
+    return registry, next(plugin for plugin in registry.plugins if plugin.source == resolved)
+
+
+def _on_first_that_works(registry: Registry, card: Card) -> list[Finding]:
+    """All findings on the first data set that the method does not call Unsupported."""
+    reasons = []
+    for data in _candidates(registry, card.kind):
+        checks = CHECKS[card.kind](Workshop(registry, data), card.name)
+        try:
+            return _findings(checks, card)
+        except Unsupported as reason:
+            reasons.append(f"{data.name} {data.shape}: {reason}")
+    raise NotApplicable("unsupported on every small data set: " + "; ".join(reasons))
+
+
+def _candidates(registry: Registry, kind: str) -> Sequence[Dataset]:
+    images = [TinyImages(channels=1, size=16), TinyImages(channels=3, size=64)]
+    points = [] if kind in _ON_IMAGES else list(small_data(registry).values())
+    return [*points, *images]
+
+
+def _findings(checks: Checks, card: Card) -> list[Finding]:
+    """The first check says whether the others can be made."""
+    first, *rest = checks.checks()
+    finding = find(card.kind, card.name, first)
+    if not finding.ok or finding.skipped:
+        return [finding]
+    return [finding, *(find(card.kind, card.name, check) for check in rest)]

@@ -1,0 +1,149 @@
+"""What a sampler promises: the solution of the probability-flow ODE, or samples of the data, as h shrinks.
+
+It is held to a case in closed form: data N(m, v I) with its exact noise predictor. With c(t) =
+sqrt(abar v + 1 - abar), x_t = sqrt(abar) m + c(t) z along a solution, z constant.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mfbench.errors import ContractError
+from mfbench.protocols.checked import checked_samples
+from mfbench.schedules import LinearSchedule
+from mfbench.testing.findings import NotApplicable, require
+from mfbench.testing.methods import EXAMPLES, Check, MethodChecks
+
+NUM_STEPS = 100
+MEAN, STD = 0.5, 0.5
+COUNTS = (20, 40, 80, 160)
+"""Numbers of steps over which the order is fitted."""
+CLOSE = 0.03
+"""Error at the finest step, in units of the data's standard deviation, that is near enough for any order."""
+DRAWN = 4096
+
+
+class ExactGaussian:
+    """The noise predictor of N(MEAN, STD^2 I): eps = sqrt(1 - abar) (x - sqrt(abar) m) / (abar v + 1 - abar).
+
+    It counts its calls, and refuses times that a network could not take (ContractError).
+    """
+
+    def __init__(self) -> None:
+        self.schedule = LinearSchedule(NUM_STEPS)
+        self.rows = 0
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        if tuple(t.shape) != (len(x),):
+            raise ContractError(f"the predictor was given times of shape {tuple(t.shape)}, not ({len(x)},)")
+        if t.min() < 0 or t.max() > 1:
+            raise ContractError(
+                f"the predictor was given times from {t.min():g} to {t.max():g}, not in [0, 1]"
+            )
+        self.rows += len(x)
+        abar = self.schedule.alpha_bar(t)[:, None]
+        return (1 - abar).sqrt() * (x - abar.sqrt() * MEAN) / (abar * STD**2 + 1 - abar)
+
+    def solution(self, x_start: Tensor) -> Tensor:
+        """x at t = 0 of the probability-flow ODE from x at t = 1."""
+        abar = self.schedule.alpha_bar(x_start.new_ones(1))
+        return MEAN + STD * (x_start - abar.sqrt() * MEAN) / (abar * STD**2 + 1 - abar).sqrt()
+
+
+class SamplerChecks(MethodChecks):
+    """Asked to carry noise to t = 0, at h = 5 of T = 100, with the exact predictor."""
+
+    kind = "sampler"
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        return self._noise(EXAMPLES)
+
+    def respond(self, method: Any, x: Tensor, rng: torch.Generator) -> Tensor:
+        samples: Tensor = method.sample(ExactGaussian(), x, step=5, rng=rng)
+        return samples
+
+    def own(self) -> list[Check]:
+        exactness = self.convergence if self.method.deterministic else self.distribution
+        return [self.samples, self.any_step, self.determinism, self.evaluations, exactness]
+
+    def samples(self) -> None:
+        """The shape of x_start, finite, in points and in images."""
+        for shape in ((1, 2), (EXAMPLES, 2)):
+            x = self._noise(*shape)
+            checked_samples(self.respond(self.method, x, self.workshop.rng("check")), shape, self.method)
+
+    def any_step(self) -> None:
+        """h is any real number; the last step is shorter where h does not divide T."""
+        x = self._noise(EXAMPLES)
+        for step in (2.5, 7, 1000):
+            samples = self.method.sample(
+                ExactGaussian(), x.clone(), step=step, rng=self.workshop.rng("check")
+            )
+            checked_samples(samples, tuple(x.shape), self.method)
+        if self.method.deterministic:
+            uneven, even = self._error(NUM_STEPS / 3), max(self._error(20), self._error(40))
+            message = f"33 1/3 steps leave an error of {uneven:.3g}, 20 and 40 whole ones at most {even:.3g}"
+            require(uneven <= 3 * even + 1e-6, f"{message}: does the last, shorter step reach t = 0?")
+
+    def determinism(self) -> None:
+        """`deterministic` is true: then no generator is needed, and none changes the result."""
+        if not self.method.deterministic:
+            require(self.random, "deterministic is False, but two seeds give the same samples")
+            return
+        require(not self.random, "deterministic is True, but two seeds give different samples")
+        self.method.sample(ExactGaussian(), self.inputs.clone(), step=5, rng=None)
+
+    def evaluations(self) -> str | None:
+        """`evaluations_per_step` is what is sent through the predictor."""
+        stated = self.method.evaluations_per_step
+        if stated is None:
+            raise NotApplicable("adaptive")
+        predictor = ExactGaussian()
+        self.method.sample(predictor, self.inputs.clone(), step=2, rng=self.workshop.rng("check"))
+        found = predictor.rows / len(self.inputs) / (NUM_STEPS / 2)
+        # multistep and corrector schemes save or spend some at the ends
+        require(
+            abs(found - stated) <= 0.1 * stated,
+            f"evaluations_per_step is {stated}, but {found:g} were counted",
+        )
+        return f"{found:g} a step"
+
+    def convergence(self) -> str | None:
+        """The error against the exact solution shrinks with h, at first order or faster."""
+        errors = [self._error(count) for count in COUNTS]
+        order = -float(np.polyfit(np.log(COUNTS), np.log(np.maximum(errors, 1e-16)), 1)[0])
+        said = f"fitted order {order:.2f}, error {errors[-1]:.2g} at {COUNTS[-1]} steps"
+        require(
+            order >= 0.7 or errors[-1] <= CLOSE * STD, f"{said}: it does not converge to the exact solution"
+        )
+        return said
+
+    def distribution(self) -> str | None:
+        """At h = 1 the samples have the mean and standard deviation of the data, to 10 % of the latter."""
+        x = self._noise(DRAWN)
+        samples = self.method.sample(ExactGaussian(), x, step=1, rng=self.workshop.rng("check"))
+        mean, std = samples.mean(0), samples.std(0)
+        off = max(float((mean - MEAN).abs().max()), float((std - STD).abs().max())) / STD
+        noise = 5 / math.sqrt(DRAWN)
+        said = f"mean {float(mean.mean()):.3f}, std {float(std.mean()):.3f} of N({MEAN}, {STD}^2)"
+        require(off <= 0.1 + noise, f"{said}: off by {off:.0%} of the std")
+        return said
+
+    def _noise(self, count: int, dim: int = 2) -> Tensor:
+        rng = self.workshop.rng("noise")
+        return torch.randn(count, dim, generator=rng, device=rng.device, dtype=torch.float64)
+
+    def _error(self, count: float) -> float:
+        """Root mean square error at t = 0 with T / count as the step, float64."""
+        predictor, x = ExactGaussian(), self.inputs
+        found = self.method.sample(
+            predictor, x.clone(), step=NUM_STEPS / count, rng=self.workshop.rng("check")
+        )
+        return float((found - predictor.solution(x)).square().mean().sqrt())
