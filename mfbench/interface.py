@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfbench.registry import Registry, load_registry
 
 if TYPE_CHECKING:
-    pass
+    from pandas import DataFrame
+
+    from mfbench.engine import Summary
 
 
-@lru_cache(maxsize=1)
+@cache
 def _installed() -> Registry:
     """The registry of installed plugins, read once a process."""
     return load_registry()
@@ -20,7 +25,8 @@ def _installed() -> Registry:
 def names(kind: str) -> list[str]:
     """The registered names of a kind, sorted.
 
-    Kinds: "generator", "sampler", "likelihood", "disentangler", "defense", "dataset", "attack", "protocol".
+    A kind is "generator", "sampler", "likelihood", "disentangler", "defense", "dataset", "attack" or
+    "protocol".
     """
     return _installed().names(kind)
 
@@ -32,3 +38,58 @@ def get(kind: str, name: str, **parameters: Any) -> Any:
     `seed`. UserError says what is wrong with a name or a value.
     """
     return _installed().create(kind, name, **parameters)
+
+
+def run(
+    suite: str | Path,
+    *,
+    store: str | Path = "results.sqlite",
+    workers: int = 1,
+    executor: str = "local",
+    device: str = "auto",
+    plugins: Sequence[str] = (),
+    select: str | None = None,
+    methods: Sequence[str] | None = None,
+    retry: bool = False,
+) -> Summary:
+    """Run a suite: compute what it asks for and the store lacks, as `mfbench run` does.
+
+    plugins: files or modules besides the suite's own. select, methods: a part of the matrix. retry: failed
+    cells again. UserError says what is wrong with the suite, before anything is computed or written.
+    """
+    from mfbench.engine import make_listener, run_plan
+    from mfbench.engine.devices import choose_device, device_type
+    from mfbench.planning import make_plan
+    from mfbench.store import Store
+    from mfbench.suite import read_suite
+
+    asked = read_suite(suite)
+    registry = load_registry([*asked.plugins, *plugins])
+    registry.require_sources()
+    where = choose_device(device)
+    plan = make_plan(
+        asked, registry, device=device_type(where), select=select or "", methods=tuple(methods or ())
+    )
+    with closing(Store(store)) as opened:
+        return run_plan(
+            plan,
+            opened,
+            executor=executor,
+            workers=workers,
+            device=where,
+            retry=retry,
+            listener=make_listener(),
+            hook=registry.hook,
+            folder=Path(suite).absolute().parent,
+        )
+
+
+def results(store: str | Path = "results.sqlite") -> DataFrame:
+    """The store's results as a pandas frame: one row a (cell, metric, part).
+
+    A cell without a metric has one row with `metric` empty. UserError where there is no such store.
+    """
+    from mfbench.store import Store
+
+    with closing(Store(store, create=False)) as opened:
+        return opened.frame()

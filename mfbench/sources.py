@@ -23,8 +23,8 @@ from mfbench.filemodules import stable_name
 from mfbench.measures import HOME
 
 _DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs", "mfbench.measures")
-"""What every target shares with the bench, or what only hands out what other modules hold: no number depends on
-these files."""
+"""What every target shares with the bench, or what only hands out what other modules hold: no number depends
+on these files."""
 
 
 def source_hash(card: Card) -> str:
