@@ -21,6 +21,11 @@ def choice_label(choice: Mapping[str, Any], defaults: Defaults) -> str:
     return f"{choice['name']}({', '.join(changed)})" if changed else str(choice["name"])
 
 
+def plain_label(choice: Mapping[str, Any]) -> str:
+    """`swiss_roll(count=1000, noise=0.5)`: the name, and all parameters."""
+    return choice_label(choice, lambda kind, name: {})
+
+
 def value_label(value: Any, defaults: Defaults) -> str:
     """A parameter's value: references by their label, files by their name and hash, lists in brackets."""
     if isinstance(value, Mapping):

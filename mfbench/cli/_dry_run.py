@@ -3,85 +3,77 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfbench.artifacts import HEADER, artifact_folder
 from mfbench.cli._tables import heading, print_table
-from mfbench.labels import choice_label
+from mfbench.engine.agenda import make_agenda
+from mfbench.engine.progress import duration
+from mfbench.engine.records import FINAL
+from mfbench.labels import plain_label
 
 if TYPE_CHECKING:
-    from mfbench.plan import Cell, Fit, Plan
+    from mfbench.plan import Plan
     from mfbench.store import Store
 
 STATES = ("cached", "failed", "stale", "new")
 """Of a cell: an answer is there; the answer is a failure, computed again only with --retry; an answer to the
 same question is there, given by other code or data; nothing is there."""
 
-_SETTLED = ("ok", "unsupported")
-
 
 @dataclass
 class Forecast:
-    """Cells by (protocol, data) and state; the fits still to be made; seconds of work, where past runs tell.
+    """Cells by (protocol, data) and state; fits and times to be taken; seconds of work, where past runs tell.
 
     `foreseen` counts the jobs of which past runs tell, `unknown` the others by method.
     """
 
     cells: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
-    fits_cached: int = 0
     fits_new: int = 0
+    fits_cached: int = 0
+    timings: int = 0
     seconds: float = 0.0
     foreseen: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
 
+    def add(self, seconds: float | None, name: str) -> None:
+        """One more job, and how long its like took (None: nobody knows)."""
+        self.seconds += seconds or 0.0
+        self.foreseen += seconds is not None
+        self.unknown[name] += seconds is None
 
-def forecast(plan: Plan, store: Store | None, cache: Path, retry: bool) -> Forecast:
-    """What running the plan would compute, given a store (None: there is none) and the artifacts' folder."""
-    states = cell_states(plan.cells, store)
-    medians = store.medians() if store else {}
-    found = Forecast()
-    todo = [cell for cell in plan.cells if states[cell.cell_id] in ("new", "stale", *(["failed"] * retry))]
+
+def forecast(plan: Plan, store: Store, cache: Path, retry: bool, machine: str | None) -> Forecast:
+    """What running the plan would compute; `machine` is where times are taken (None: they are not)."""
+    agenda = make_agenda(plan, store, cache, retry, machine)
+    medians = store.medians()
+    states = _states(plan, store, agenda.statuses)
+    found = Forecast(fits_new=len(agenda.fits), fits_cached=len(agenda.fitted), timings=len(agenda.timings))
     for cell in plan.cells:
-        place = cell.protocol["name"], choice_label(cell.data, lambda kind, name: {})
+        place = cell.protocol["name"], plain_label(cell.data)
         found.cells.setdefault(place, Counter())[states[cell.cell_id]] += 1
-    for cell in todo:
-        _add(found, medians, (cell.protocol["name"], cell.method["name"]), cell.method["name"])
-    for fit in needed_fits(plan.fits, todo):
-        if (artifact_folder(cache, fit.key) / HEADER).is_file():
-            found.fits_cached += 1
-        else:
-            found.fits_new += 1
-            name = fit.choice["name"]
-            _add(found, medians, ("fit", f"{fit.choice['kind']}/{name}"), f"the fit of {name}")
+    for cell in agenda.cells:
+        name = cell.method["name"]
+        found.add(medians.get((cell.protocol["name"], name)), name)
+    for fit in agenda.fits:
+        name = fit.choice["name"]
+        found.add(medians.get(("fit", f"{fit.choice['kind']}/{name}")), f"the fit of {name}")
+    found.seconds += len(agenda.timings) * plan.timing_budget
     return found
 
 
-def cell_states(cells: Iterable[Cell], store: Store | None) -> dict[str, str]:
+def _states(plan: Plan, store: Store, statuses: Mapping[str, str]) -> dict[str, str]:
     """cell_id -> one of STATES."""
-    if store is None:
-        return {cell.cell_id: "new" for cell in cells}
-    statuses = store.statuses(cell.cache_key for cell in cells)
-    known = store.known_cells(cell.cell_id for cell in cells)
+    known = store.known_cells(cell.cell_id for cell in plan.cells)
 
-    def state(cell: Cell) -> str:
-        if cell.cache_key in statuses:
-            return "cached" if statuses[cell.cache_key] in _SETTLED else "failed"
-        return "stale" if cell.cell_id in known else "new"
+    def state(cell_id: str, status: str | None) -> str:
+        if status is not None:
+            return "cached" if status in FINAL else "failed"
+        return "stale" if cell_id in known else "new"
 
-    return {cell.cell_id: state(cell) for cell in cells}
-
-
-def needed_fits(fits: Iterable[Fit], cells: Iterable[Cell]) -> list[Fit]:
-    """The fits that cells need, and those that these fits need."""
-    by_key = {fit.key: fit for fit in fits}
-    wanted = {key for cell in cells for key in cell.needs.values()}
-    for key in reversed(by_key):  # a fit stands behind what it needs
-        if key in wanted:
-            wanted |= set(by_key[key].needs.values())
-    return [fit for key, fit in by_key.items() if key in wanted]
+    return {cell.cell_id: state(cell.cell_id, statuses.get(cell.cache_key)) for cell in plan.cells}
 
 
 def print_forecast(plan: Plan, found: Forecast, workers: int, retry: bool) -> None:
@@ -95,7 +87,7 @@ def print_forecast(plan: Plan, found: Forecast, workers: int, retry: bool) -> No
         rows.append([protocol, data, *_counts(counts)])
         total += counts
     print_table([*rows, ["total", "", *_counts(total)]])
-    print(f"fits: {found.fits_new} to do, {found.fits_cached} cached")
+    print(f"fits: {found.fits_new} to do, {found.fits_cached} cached; times: {found.timings} to take")
     if total["failed"]:
         print("failed cells run again" if retry else "failed cells run again with --retry only")
     print(f"time: {_estimate(found, workers)}")
@@ -106,25 +98,8 @@ def _counts(counts: Mapping[str, int]) -> list[str]:
 
 
 def _estimate(found: Forecast, workers: int) -> str:
-    missing = ", ".join(f"{name} ({count})" for name, count in found.unknown.items())
+    missing = ", ".join(f"{name} ({count})" for name, count in found.unknown.items() if count)
     if not found.foreseen:
         return f"unknown: no past run tells of {missing}" if missing else "nothing to compute"
     text = f"about {duration(found.seconds / workers)}" + (f" with {workers} workers" if workers > 1 else "")
     return f"{text}, and unknown: {missing}" if missing else text
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: "45 s", "3 min 20 s", "2 h 5 min"."""
-    whole = max(1, round(seconds))
-    minutes, hours = whole // 60, whole // 3600
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
-
-
-def _add(found: Forecast, medians: Mapping[tuple[str, str], float], key: tuple[str, str], name: str) -> None:
-    if key in medians:
-        found.seconds += medians[key]
-        found.foreseen += 1
-    else:
-        found.unknown[name] += 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mfbench.cli import INTERRUPTED
 from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry
 
 if TYPE_CHECKING:
@@ -80,29 +80,24 @@ def run(args: argparse.Namespace) -> int:
     device = choose_device(args.device)
     plan, registry = _plan(args, device)
     if args.dry_run:
-        return _dry_run(args, plan)
-    from mfbench.engine import run_plan
+        return _dry_run(args, plan, device)
+    from mfbench.engine import make_listener, run_plan
+    from mfbench.store import Store
 
-    summary = run_plan(
-        plan,
-        registry,
-        store=args.store,
-        executor=args.executor,
-        workers=args.workers,
-        device=device,
-        retry=args.retry,
-        argv=sys.argv,
-    )
-    return exit_code(summary)
-
-
-def exit_code(summary: Mapping[str, Any]) -> int:
-    """0 all cells ok or unsupported, 1 some failed, 130 interrupted."""
-    if summary["interrupted"]:
-        return 130
-    return int(
-        any(count for status, count in summary["statuses"].items() if status not in ("ok", "unsupported"))
-    )
+    with Store(args.store) as store:
+        summary = run_plan(
+            plan,
+            store,
+            executor=args.executor,
+            workers=args.workers,
+            device=device,
+            retry=args.retry,
+            listener=make_listener(),
+            hook=registry.hook,
+            argv=sys.argv,
+            folder=Path(args.suite).absolute().parent,
+        )
+    return INTERRUPTED if summary.interrupted else int(not summary.all_good)
 
 
 def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
@@ -117,16 +112,17 @@ def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
     return plan, registry
 
 
-def _dry_run(args: argparse.Namespace, plan: Plan) -> int:
-    from contextlib import closing, nullcontext
-
+def _dry_run(args: argparse.Namespace, plan: Plan, device: str) -> int:
     from mfbench.cli._dry_run import forecast, print_forecast
+    from mfbench.engine.machine import machine_name
     from mfbench.paths import cache_root
     from mfbench.store import Store
 
-    there = closing(Store(args.store, create=False)) if args.store.exists() else nullcontext()
-    with there as store:
-        print_forecast(plan, forecast(plan, store, cache_root(), args.retry), args.workers, args.retry)
+    machine = machine_name(device) if plan.timing_budget else None
+    path = args.store if args.store.exists() else ":memory:"  # an empty store that is nowhere
+    with Store(path) as store:
+        found = forecast(plan, store, cache_root(), args.retry, machine)
+    print_forecast(plan, found, args.workers, args.retry)
     return 0
 
 

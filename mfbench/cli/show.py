@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from mfbench.cli._cells import as_toml, print_cell
 from mfbench.cli._options import add_plugin_option, open_registry
 from mfbench.cli._tables import heading, print_table
 from mfbench.errors import UserError
@@ -66,7 +67,7 @@ def _facts(card: Card, signature: Signature) -> Iterator[tuple[str, str]]:
     if card.kind in ("protocol", "dataset"):
         yield "version", str(signature.version)
     for fact, value in signature.facts.items():
-        yield fact, _value(value)
+        yield fact, as_toml(value)
     for metric in signature.metrics:
         better = f"{metric.better} is better" if metric.better else "describes"
         primary = ", ranks" if metric.primary else ""
@@ -78,68 +79,12 @@ def _facts(card: Card, signature: Signature) -> Iterator[tuple[str, str]]:
 
 
 def _parameter_row(parameter: Parameter) -> tuple[str, str, str]:
-    default = "required" if parameter.required else _value(parameter.default)
+    default = "required" if parameter.required else as_toml(parameter.default)
     return parameter.name, default, parameter.describe()
 
 
-def _value(value: Any) -> str:
-    """A value as a suite would have it; nothing is `none`."""
-    import json
-
-    return "none" if value is None else json.dumps(value, ensure_ascii=False)
-
-
 def _show_cell(prefix: str, store: str) -> None:
-    from mfbench.labels import choice_label
     from mfbench.store import Store
 
     with Store(store, create=False) as opened:
-        record = opened.record(prefix)
-
-    def label(choice: Mapping[str, Any]) -> str:
-        return choice_label(choice, lambda kind, name: {})
-
-    print(heading(f"cell {record['cell_id']}"))
-    print_table([(part, label(record[part])) for part in ("protocol", "method", "data")])
-    shown = {"protocol", "method", "data", "cell_id", "values", "error", "timings", "notes", "label"}
-    facts = {key: value for key, value in record.items() if key not in shown and value is not None}
-    print_table([(key, value if isinstance(value, str) else _value(value)) for key, value in facts.items()])
-    _show_values(record["values"])
-    _show_timings(record["timings"])
-    for note in record["notes"]:
-        print(f"note: {note}")
-    _show_error(record["error"])
-
-
-def _show_values(values: list[Mapping[str, Any]]) -> None:
-    if values:
-        print("\n" + heading("values"))
-        print_table(
-            (value["metric"], value["part"], _value(value["value"]), _interval(value), f"n = {value['n']}")
-            for value in values
-        )
-
-
-def _interval(value: Mapping[str, Any]) -> str:
-    low, high = value["ci_low"], value["ci_high"]
-    return "" if low is None or high is None else f"[{low}, {high}]"
-
-
-def _show_timings(timings: list[Mapping[str, Any]]) -> None:
-    if timings:
-        print("\n" + heading("timings"))
-        print_table(_timing_row(timing) for timing in timings)
-
-
-def _timing_row(timing: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    noisy = "" if timing["valid"] else "too noisy to believe"
-    spread = f"{_value(timing['device_ms'])} ms, IQR {_value(timing['device_ms_iqr'])} ms"
-    return timing["machine"], timing["status"], f"{spread}, n = {timing['timing_n']}", noisy
-
-
-def _show_error(error: Mapping[str, Any] | None) -> None:
-    if error:
-        print("\n" + heading("error"))
-        print(f"{error['type']}: {error['message']}")
-        if error.get("traceback"):
-            print(error["traceback"].rstrip())
+        print_cell(opened.record(prefix))
