@@ -21,9 +21,9 @@ Array = NDArray[Any]
 class Energy:
     """The unbiased energy distance, and what each sample and each held-out sample contributes to it.
 
-    The contributions are the value plus the U-statistic's first-order (Hájek) projection, stretched so that
-    var(samples) / n + var(held_out) / m is the variance of the value with its second order. Without the second
-    order intervals would be far too narrow where it matters most: the first vanishes as the two laws agree.
+    The contributions are the value plus the U-statistic's first-order (Hájek) projection, scaled so that
+    var(samples) / n + var(held_out) / m is the variance of the value, second order included: where the two
+    laws agree, the first order vanishes and the second is all there is.
     """
 
     value: float
@@ -65,8 +65,9 @@ def energy_to(samples: Tensor, held_out: Tensor) -> Energy:
         + 2 * within_x.residual / (n * (n - 1))
         + 2 * within_y.residual / (m * (m - 1))
     )
-    stretch = np.sqrt(1 + second / first) if first else 1.0
-    return Energy(value, value + stretch * of_x, value + stretch * of_y)
+    # the estimated projections carry noise of twice the second order: first - 2 second estimates the first
+    scale = np.sqrt(max(first - second, second) / first) if first else 1.0
+    return Energy(value, value + scale * of_x, value + scale * of_y)
 
 
 def _distances(x: Array, y: Array) -> _Distances:

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import DiffusionLikelihood, KnowsOutliers, Likelihood, Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each, role_of, value_of
+from mfbench.protocols.showing import (
+    Kept,
+    evenly,
+    in_two_lines,
+    one_of_each,
+    role_of,
+    shared_legend,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +109,7 @@ def draw_scores(shown: Shown) -> Figure:
         ax.set_yticks([])
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
-    _shared_legend(figure, axes, columns=4, title="the first and the last bin hold what lies beyond")
+    shared_legend(figure, axes.flat, columns=4, title="the first and the last bin hold what lies beyond")
     return figure
 
 
@@ -139,7 +147,7 @@ def draw_roc(shown: Shown) -> Figure:
         style.label(ax, title=f"against {name}", x="false-positive rate")
         ax.set_box_aspect(1)
     axes[0, 0].set_ylabel("true-positive rate")
-    _shared_legend(figure, axes, columns=3)
+    shared_legend(figure, axes.flat, columns=3)
     return figure
 
 
@@ -189,13 +197,6 @@ def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) ->
     x, y = points[order].T
     look: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high, "linewidths": 0, "rasterized": True}
     return ax.scatter(x, y, s=2, c=values[order], **look)
-
-
-def _shared_legend(figure: Figure, axes: Array, columns: int, title: str | None = None) -> None:
-    """One legend under all panels."""
-    entries = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
-    look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
-    figure.legend(list(entries.values()), list(entries), title=title, title_fontsize=8, **look)
 
 
 def _range(kept: Kept, kind: str) -> tuple[float, float]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfbench.contracts import Record, Role
 from mfbench.identity import canonical
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 Kept = Mapping[str, Array]
@@ -49,3 +52,10 @@ def in_two_lines(label: str) -> str:
 def evenly(n: int, at_most: int) -> Array:
     """Indices of at most so many of n examples, evenly spaced, in order."""
     return np.arange(n) if n <= at_most else np.linspace(0, n - 1, at_most).round().astype(np.int64)
+
+
+def shared_legend(figure: Figure, axes: Iterable[Any], columns: int, title: str | None = None) -> None:
+    """One legend under all panels, each entry once."""
+    entries = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
+    figure.legend(list(entries.values()), list(entries), title=title, title_fontsize=8, **look)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mfbench.contracts import Record
 from mfbench.protocols import style
 from mfbench.protocols.sample_figures import SQUARE, picture
-from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, value_of
+from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, shared_legend, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def _caption(record: Record) -> str:
 
 def draw_errors(records: Sequence[Record]) -> Figure:
     """Distance to the exact solution over h and over evaluations, and energy distance to data."""
-    figure, (line,) = style.new_figure(1, 3, panel=(3.4, 3.3))
+    figure, (line,) = style.new_figure(1, 3, panel=(3.3, 3.4))
     ranked = 0
     for label in dict.fromkeys(record.label for record in records):
         rows = [record for record in records if record.label == label]
@@ -99,14 +99,13 @@ def draw_errors(records: Sequence[Record]) -> Figure:
         ax.set_xscale("log")
     for ax in line[:2]:
         ax.set_yscale("log")
-    line[2].set_yscale("symlog", linthresh=1e-3)
-    distance = "mean distance to the exact solution\n(data units)"
-    style.label(line[0], title="at equal step", x="h (1/T)", y=distance, legend=True)
-    style.label(line[1], title="at equal cost", x="network evaluations a sample", y=distance)
+    line[2].set_yscale("symlog", linthresh=1e-3)  # an unbiased distance may be below 0
+    style.label(line[0], title="equal steps", x="h (1/T)", y="distance to the exact solution (data units)")
+    style.label(line[1], title="equal cost", x="network evaluations a sample")
     style.label(
-        line[2], title="quality", x="network evaluations a sample", y="energy distance to data\n(data units)"
+        line[2], title="quality", x="network evaluations a sample", y="energy distance to data (data units)"
     )
-    line[2].legend(fontsize=8, frameon=False)
+    shared_legend(figure, line, columns=4)
     return figure
 
 
@@ -130,8 +129,10 @@ def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, 
     shown = np.isfinite(distance) & (distance > 0)
     if shown.any():
         order = fitted_order(list(step), list(distance))
-        text = f"{label}, order {order:.1f}" if np.isfinite(order) else label
-        line[0].plot(step[shown], distance[shown], **look, label=text)
+        text = f"{label}: order {order:.1f}" if np.isfinite(order) else label
+        line[0].plot(step[shown], distance[shown], **look)
         line[1].plot(nfe[shown], distance[shown], **look)
+    else:
+        text = label
     adaptive = len(np.unique(nfe)) == 1
-    line[2].plot(nfe, energy, **(look | {"marker": "*"} if adaptive else look), label=label)
+    line[2].plot(nfe, energy, **(look | {"marker": "*"} if adaptive else look), label=text)

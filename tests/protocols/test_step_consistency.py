@@ -1,0 +1,191 @@
+"""step_consistency on exact predictors: known distances, orders, counts, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mfbench_baselines.oracles import ExactDiffusion
+from mfbench_diffusion.ancestral import DDPMSampler
+from mfbench_diffusion.ddim import DDIM
+from mfbench_diffusion.oracle import Oracle
+from mfbench_diffusion.rk4 import RungeKutta4
+from protocol_fakes import Normal, QualityClock, TimingClock, fitted, record_of, seeded, values_of
+
+from mfbench.contracts import Sampler
+from mfbench.errors import ContractError, Unsupported, UserError
+from mfbench.protocols.step_consistency import StepConsistency
+from mfbench.protocols.step_figures import fitted_order
+from mfbench.schedules import sigma_at
+
+DATA = Normal(shift=0.7, scale=0.5, count=400)
+EXACT = fitted(ExactDiffusion(num_steps=100), DATA)
+
+
+def evaluate(method, step=1.0, count=200, clock=None, generator=EXACT, seed=0):
+    return StepConsistency().evaluate(
+        method,
+        DATA,
+        rng=seeded(seed),
+        clock=clock or QualityClock(),
+        generator=generator,
+        step=step,
+        count=count,
+        reference=Oracle(),
+    )
+
+
+class ClosedForm(Sampler):
+    """The flow of N(m, s^2 I): x_0 = m + s (x_T - sqrt(abar_T) m) / sqrt(abar_T s^2 + 1 - abar_T)."""
+
+    evaluations_per_step = None
+
+    def sample(self, predictor, x_start, *, step, rng=None):
+        abar = predictor.schedule.alpha_bar(torch.ones(1))
+        mean, scale = DATA.mean, DATA.scale
+        return mean + scale * (x_start - abar.sqrt() * mean) / (abar * scale**2 + 1 - abar).sqrt()
+
+
+class Shifted(ClosedForm):
+    """The closed form, `step` / 100 beside it along each of the two axes."""
+
+    evaluations_per_step = 1
+
+    def sample(self, predictor, x_start, *, step, rng=None):
+        return super().sample(predictor, x_start, step=step) + step / 100
+
+
+def test_the_closed_form_flow_is_where_the_reference_ends():
+    assert values_of(evaluate(ClosedForm()))["distance", ""].value < 1e-6
+
+
+def test_the_reference_itself_has_no_distance():
+    measurement = evaluate(Oracle(), step=7)
+    values = values_of(measurement)
+    assert values["distance", ""].value == values["self_distance", ""].value == 0.0
+    assert measurement.notes == ["adaptive: chooses its own steps whatever h is (7 here)"]
+
+
+def test_distances_to_the_solution_and_to_the_own_first_step():
+    values = values_of(evaluate(Shifted(), step=6))
+    for metric in ("distance", "rms_distance", "median_distance"):
+        assert values[metric, ""].value == pytest.approx(0.06 * math.sqrt(2), rel=1e-4)
+    assert values["self_distance", ""].value == pytest.approx(0.05 * math.sqrt(2), rel=1e-4)
+
+
+def test_scores_reproduce_the_primary_value():
+    measurement = evaluate(DDIM(), step=10)
+    value = values_of(measurement)["distance", ""]
+    assert list(measurement.scores) == ["samples"]
+    assert measurement.scores["samples"].mean() == pytest.approx(value.value, abs=1e-12)
+    assert value.ci_low < value.value < value.ci_high
+    assert value.n == 200
+
+
+@pytest.mark.parametrize("step", [2, 5, 10])
+def test_rk4_is_closer_than_ddim(step):
+    rk4, ddim = (values_of(evaluate(method, step)) for method in (RungeKutta4(), DDIM()))
+    assert rk4["distance", ""].value < 0.1 * ddim["distance", ""].value
+
+
+def test_evaluations_are_those_of_the_measured_run_alone():
+    assert evaluate(DDIM(), step=10).nfe == 10
+    assert evaluate(RungeKutta4(), step=10).nfe == 40
+    assert evaluate(DDIM(), step=30).nfe == 4  # three steps of 30 and one of 10
+
+
+def test_stochastic_samplers_have_quality_but_no_pathwise_distance():
+    measurement = evaluate(DDPMSampler(), step=1)
+    values = values_of(measurement)
+    assert measurement.notes == ["stochastic: no pathwise distance"]
+    assert not measurement.scores
+    assert {metric for metric, _ in values} == {"energy_distance", "energy_floor"}
+    energy = values["energy_distance", ""]
+    assert energy.ci_low < 0.02
+    assert abs(values["energy_floor", ""].value) < 0.02
+    assert values_of(evaluate(DDPMSampler(), step=50))["energy_distance", ""].value > 0.05
+
+
+def test_all_samplers_are_given_the_same_start():
+    seen = []
+
+    class Watching(ClosedForm):
+        def sample(self, predictor, x_start, *, step, rng=None):
+            seen.append(x_start.clone())
+            x_start.zero_()  # a sampler that works in place spoils nobody's start
+            return super().sample(predictor, seen[-1], step=step)
+
+    evaluate(Watching(), step=1)
+    evaluate(Watching(), step=5)
+    evaluate(Watching(), step=5, seed=1)
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[1], seen[2])
+    assert seen[0].std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_step_beyond_the_schedule_is_unsupported():
+    with pytest.raises(Unsupported, match="h = 200 is longer than the whole schedule of T = 100 steps"):
+        evaluate(DDIM(), step=200)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(UserError, match="step 0, count 200"):
+        evaluate(DDIM(), step=0)
+    with pytest.raises(UserError, match="Normal has no predictor"):
+        evaluate(DDIM(), generator=Normal())
+
+
+def test_broken_samples_are_counted():
+    class Diverging(ClosedForm):
+        def sample(self, predictor, x_start, *, step, rng=None):
+            x = super().sample(predictor, x_start, step=step)
+            x[:3] = math.nan
+            return x
+
+    with pytest.raises(ContractError, match="non-finite values in 3 of 200 samples"):
+        evaluate(Diverging())
+
+
+def test_the_timing_pass_draws_a_thousand_samples():
+    clock = TimingClock()
+    assert not evaluate(DDIM(), step=20, clock=clock).values
+    assert clock.result.shape == (1000, 2)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_the_fitted_order_is_the_slope(order):
+    steps = [1, 2, 5, 10, 20]
+    errors = [1e-3 * step**order for step in steps]
+    assert fitted_order(steps, errors) == pytest.approx(order)
+    assert fitted_order([0.5, *steps], [1e-9, *errors]) == pytest.approx(order)  # rounding is left out
+    assert math.isnan(fitted_order([1], [0.1]))
+
+
+def test_figures():
+    records, arrays = [], []
+    for label, method in {
+        "ddim": DDIM(),
+        "rk4": RungeKutta4(),
+        "ddpm": DDPMSampler(),
+        "oracle": Oracle(),
+    }.items():
+        for step in (5.0, 20.0):
+            measurement = evaluate(method, step)
+            generator = {"kind": "generator", "name": "exact_diffusion", "parameters": {}}
+            records.append(record_of(measurement, label, method.role, step=step, generator=generator))
+            arrays.append(measurement.arrays)
+    figures = StepConsistency().draw(records, arrays)
+    assert set(figures) == {"samples", "error"}
+    assert len(figures["samples"].axes) == 8
+    texts = [text.get_text() for text in figures["error"].legends[0].get_texts()]
+    assert "ddpm" in texts
+    assert any(text.startswith("rk4: order") for text in texts)
+    lines = {line.get_label(): line for line in figures["error"].axes[2].lines}
+    assert np.allclose(lines["ddpm"].get_xdata(), [20, 5])
+
+
+def test_the_sigma_of_the_start_is_large():
+    """The energy distance to data is only small if p_T is close to N(0, I): so it is at T = 100."""
+    assert sigma_at(EXACT.predictor.schedule, torch.ones(1)) > 100
