@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_imported_is_broken_and_refused_where_it_was_asked
     path = write("bad.py", source)
     registry = load_registry([str(path)])
     assert plugin(registry, "bad.py").error == said
-    with pytest.raises(UserError, match="^plugin .*bad.py: "):
+    with pytest.raises(UserError, match=r"^plugin .*bad.py: "):
         registry.require_sources()
     assert "rk4" in registry.names("sampler")
 
@@ -258,14 +258,14 @@ def test_a_missing_module_is_told_with_the_file_that_may_be_meant(write, tmp_pat
     write("beside_me.py", SOUND)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        UserError, match="no module named 'beside_me' is installed; for the file, say beside_me.py"
+        UserError, match=r"no module named 'beside_me' is installed; for the file, say beside_me.py"
     ):
         load_registry(["beside_me"]).require_sources()
 
 
 def test_a_missing_file_is_a_users_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="plugin 'gone.py': there is no file"):
+    with pytest.raises(UserError, match=r"plugin 'gone.py': there is no file"):
         load_registry(["gone.py"])
 
 
@@ -301,10 +301,10 @@ def test_a_broken_plugin_hears_nothing(install):
 
 
 def test_parameters_are_checked_before_the_class_is_called():
-    with pytest.raises(UserError, match="dataset 'moons' has no parameter 'cuont'; did you mean 'count'?"):
+    with pytest.raises(UserError, match=r"dataset 'moons' has no parameter 'cuont'; did you mean 'count'?"):
         mfbench.get("dataset", "moons", cuont=3)
     with pytest.raises(
-        UserError, match="dataset 'moons', parameter 'count': expected an integer, got 'many'"
+        UserError, match=r"dataset 'moons', parameter 'count': expected an integer, got 'many'"
     ):
         mfbench.get("dataset", "moons", count="many")
 
@@ -333,14 +333,14 @@ def test_references_become_instances_by_name_by_table_and_as_they_are():
 
 def test_a_protocol_takes_its_parameters_later():
     assert isinstance(mfbench.get("protocol", "ood_auroc"), mfbench.EvaluationProtocol)
-    with pytest.raises(UserError, match="protocol 'ood_auroc' takes its parameters in `evaluate`"):
+    with pytest.raises(UserError, match=r"protocol 'ood_auroc' takes its parameters in `evaluate`"):
         mfbench.get("protocol", "ood_auroc", against=["moons"])
 
 
 def test_a_class_that_is_not_there_is_a_users_error(install):
     install("promising", {"promising": REGISTER + "registry.sampler('soon', 'promising:Soon', summary='')"})
     with pytest.raises(
-        UserError, match="sampler 'soon' of plugin promising: module 'promising' has no 'Soon'"
+        UserError, match=r"sampler 'soon' of plugin promising: module 'promising' has no 'Soon'"
     ):
         load_registry().create("sampler", "soon")
 
@@ -348,7 +348,7 @@ def test_a_class_that_is_not_there_is_a_users_error(install):
 def test_a_class_of_another_kind_is_a_users_error(install):
     source = REGISTER + "registry.sampler('odd', 'mfbench:Defense', summary='')"
     install("odd", {"odd": source})
-    with pytest.raises(UserError, match="Defense is not a subclass of mfbench.Sampler"):
+    with pytest.raises(UserError, match=r"Defense is not a subclass of mfbench.Sampler"):
         load_registry().create("sampler", "odd")
 
 
