@@ -1,4 +1,4 @@
-"""Diffusion models: a generator for point data, samplers of its kind, and two likelihoods (Tu et al. 2023)."""
+"""Diffusion on point data: a generator, samplers of every kind, and two likelihoods (Tu et al. 2023)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,12 @@ def _register_samplers(registry: Registrar) -> None:
         ("ddim", "ddim:DDIM", "Euler steps on the probability-flow ODE", "Song et al. 2021a"),
         ("heun", "heun:Heun", "Heun's second-order steps on the probability-flow ODE", "Karras et al. 2022"),
         ("rk4", "rk4:RungeKutta4", "classical RK4 on the probability-flow ODE", _PAPER),
-        ("prk", "prk:PseudoRungeKutta", "mean of four eps, one DDIM transfer (PNDM's warm-up)", "Liu et al. 2022"),
+        (
+            "prk",
+            "prk:PseudoRungeKutta",
+            "mean of four eps, one DDIM transfer (PNDM's warm-up)",
+            "Liu et al. 2022",
+        ),
         (
             "rk4_difference",
             "difference:RungeKutta4Difference",

@@ -1,6 +1,8 @@
-"""DDPM's ancestral sampling with steps of any length (Ho et al. 2020, algorithm 2; Tu et al. 2023, Eq. 12-15)."""
+"""Ancestral sampling (Ho et al. 2020, algorithm 2) with steps of any length (Tu et al. 2023, Eq. 12-15)."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,8 +15,8 @@ from mfbench_diffusion.transition import Transition, Variance
 class DDPMSampler(Sampler):
     """x_s = mu(x_s | x_t) + sigma_st z down the grid of steps h in t.
 
-    `variance`: of the reverse transitions. `final_noise`: the last step is noiseless unless this is True; then
-    it has the first variance (the second is 0 there), and the samples follow the chain whose density
+    `variance`: of the reverse transitions. `final_noise`: the last step is noiseless unless this is True;
+    then it has the first variance (the second is 0 there), and the samples follow the chain whose density
     `diffusion_markov` bounds.
     """
 
@@ -31,7 +33,7 @@ class DDPMSampler(Sampler):
     ) -> Tensor:
         x = x_start
         levels = t_grid(predictor.schedule, step)
-        for late, early in zip(levels, levels[1:]):
+        for late, early in pairwise(levels):
             transition = Transition(early, late)
             x = transition.mean(x, evaluate(predictor, x, late.t))
             variance = transition.variance(self.variance)

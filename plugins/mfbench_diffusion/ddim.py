@@ -13,6 +13,7 @@ class DDIM(FlowSampler):
 
     evaluations_per_step = 1
 
-    def advance(self, flow: Flow, y: Tensor, here: Level, there: Level) -> Tensor:
+    def advance(self, flow: Flow, y: Tensor, stages: tuple[Level, ...]) -> Tensor:
+        here, there = stages
         # with x_0 = (x_t - sqrt(1 - abar_t) eps) / sqrt(abar_t), divided by sqrt(abar_s)
         return y + (there.sigma - here.sigma) * flow(y, here)

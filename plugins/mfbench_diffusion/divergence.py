@@ -35,7 +35,7 @@ def exact_divergence(predictor: NoisePredictor, x: Tensor, t: float) -> Divergen
 def hutchinson_divergence(
     predictor: NoisePredictor, x: Tensor, t: float, probes: int, rng: torch.Generator | None
 ) -> Divergence:
-    """The mean of v^T J v over `probes` Rademacher vectors v (Hutchinson 1989); the variance is NaN for one."""
+    """The mean of v^T J v over `probes` random signs v (Hutchinson 1990); the variance is NaN for one."""
     x, eps = _with_graph(predictor, x, t)
     estimates = torch.empty((probes, len(x)), dtype=torch.float64, device=x.device)
     for k in range(probes):

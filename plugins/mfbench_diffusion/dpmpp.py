@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ class DPMSolverPP2M(FlowSampler):
         flow = Flow(predictor)
         y = x / levels[0].scale
         past: Tensor | None = None
-        for i, (here, there) in enumerate(zip(levels, levels[1:])):
+        for i, (here, there) in enumerate(pairwise(levels)):
             data = y - here.sigma * flow(y, here)  # x_0
             target = data
             if past is not None and there.sigma > 0:

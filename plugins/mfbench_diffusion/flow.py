@@ -1,7 +1,7 @@
 """The probability-flow ODE, and what the samplers that step along it have in common.
 
-In DDIM's variable y = x / sqrt(abar) (Song et al. 2021, section 4.3) it has no linear part and no singularity,
-all the way to sigma = 0:
+In DDIM's variable y = x / sqrt(abar) (Song et al. 2021, section 4.3) it has no linear part and no singularity
+down to sigma = 0:
 
     dy = eps(sqrt(abar) y, t) dsigma,    sigma = sqrt((1 - abar) / abar).
 """
@@ -9,6 +9,7 @@ all the way to sigma = 0:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -49,13 +50,13 @@ class FlowSampler(Sampler):
         flow = Flow(predictor)
         y = x / levels[0].scale
         for stages in self.stages(predictor.schedule, levels):
-            y = self.advance(flow, y, *stages)
+            y = self.advance(flow, y, stages)
         return y * levels[-1].scale
 
     def stages(self, schedule: NoiseSchedule, levels: Sequence[Level]) -> list[tuple[Level, ...]]:
         """For each step the levels that `advance` is given: by default its beginning and its end."""
-        return list(zip(levels, levels[1:]))
+        return list(pairwise(levels))
 
-    def advance(self, flow: Flow, y: Tensor, *stages: Level) -> Tensor:
+    def advance(self, flow: Flow, y: Tensor, stages: tuple[Level, ...]) -> Tensor:
         """y at the last of `stages` from y at the first."""
         raise NotImplementedError

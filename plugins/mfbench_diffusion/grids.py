@@ -61,7 +61,7 @@ def levels_of(schedule: NoiseSchedule, sigmas: Tensor) -> list[Level]:
 
 
 def t_grid(schedule: NoiseSchedule, step: float) -> list[Level]:
-    """1, 1 - h/T, 1 - 2h/T, ..., 0: ceil(T / h) steps of h, the last one shorter where h does not divide T."""
+    """1, 1 - h/T, 1 - 2h/T, ..., 0: ceil(T / h) steps, the last one shorter where h does not divide T."""
     count = step_count(schedule.num_steps, step)
     times = 1 - torch.arange(count + 1, dtype=torch.float64) * (step / schedule.num_steps)
     times[-1] = 0

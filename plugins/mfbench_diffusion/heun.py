@@ -17,7 +17,8 @@ class Heun(FlowSampler):
 
     evaluations_per_step = 2
 
-    def advance(self, flow: Flow, y: Tensor, here: Level, there: Level) -> Tensor:
+    def advance(self, flow: Flow, y: Tensor, stages: tuple[Level, ...]) -> Tensor:
+        here, there = stages
         ds = there.sigma - here.sigma
         k1 = flow(y, here)
         k2 = flow(y + ds * k1, there)

@@ -2,14 +2,15 @@
 
     log w = log p(x_T) + sum_t [log p(x_s | x_t) - log q(x_t | x_s)],    x_{1:T} ~ q(. | x_0)
 
-is a random log importance weight: its mean over paths is the evidence lower bound, the log-mean-exp over K paths
-the tighter importance-weighted bound (Burda et al. 2016). Both lie, in expectation, below the density of the
-*discretised* chain, to which the second converges as K grows.
+is a random log importance weight: its mean over paths is the evidence lower bound, the log-mean-exp over K
+paths the tighter importance-weighted bound (Burda et al. 2016). Both lie, in expectation, below the density
+of the *discretised* chain, to which the second converges as K grows.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -24,8 +25,8 @@ from mfbench_diffusion.transition import Transition, Variance
 class DiffusionMarkov(ModelSpaceLikelihood):
     """Eq. 23 with `rounds` paths a point, `step` h in units of 1/T, averaged by `reduce`.
 
-    `variance`: of the reverse transitions, as in `ddpm`. The last one (to s = 0) always has the first variance,
-    beta: the second is 0 there and its log-density would not exist.
+    `variance`: of the reverse transitions, as in `ddpm`. The last one (to s = 0) always has the first
+    variance, beta: the second is 0 there and its log-density would not exist.
     `reduce`: "mean" for the lower bound, "logmeanexp" for the importance-weighted one.
     `chunk`: rows carried along together; it bounds the memory, and rows that stay in the cache are faster.
     """
@@ -39,7 +40,7 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         step: float = 1.0,
         variance: Variance = "beta",
         reduce: Literal["mean", "logmeanexp"] = "mean",
-        chunk: int = 4096,
+        chunk: int = 2048,
     ) -> None:
         super().__init__(generator)
         self.rounds = rounds
@@ -59,15 +60,15 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         """(rounds, n) log importance weights in nats, in x's dtype."""
         model, log_det = self.to_model(x)
         transitions = self._transitions()
-        rows = torch.arange(rounds * len(x), device=x.device).split(self.chunk)
-        parts = [self._path_weights(model[row % len(x)], transitions, rng) for row in rows]
+        rows = torch.arange(rounds * len(x), device=x.device) % len(x)
+        parts = [self._path_weights(model[part], transitions, rng) for part in torch.split(rows, self.chunk)]
         return (torch.cat(parts) + log_det).to(x.dtype).view(rounds, len(x))
 
     def _transitions(self) -> list[tuple[float, Transition, float]]:
         """(t, the transition from s to t, sigma_st^2 / bbar_st) from s = 0 up to t = 1."""
         levels = t_grid(self.predictor.schedule, self.step)[::-1]
         steps = []
-        for early, late in zip(levels, levels[1:]):
+        for early, late in pairwise(levels):
             transition = Transition(early, late)
             first = self.variance == "beta" or early.t == 0
             steps.append((late.t, transition, 1.0 if first else transition.noise_ratio))

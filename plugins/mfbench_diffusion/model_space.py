@@ -23,14 +23,14 @@ class ModelSpaceLikelihood(DiffusionLikelihood):
         self._assigned: NoisePredictor | None = None
 
     @property
-    def predictor(self) -> NoisePredictor:  # type: ignore[override]
+    def predictor(self) -> NoisePredictor:
         """The noise predictor in force (UserError where there is none)."""
         if self._assigned is not None:
             return self._assigned
         if not isinstance(self.generator, DiffusionModel):
             raise UserError(
-                f"generator = {self.generator!r}: a diffusion likelihood reads a DiffusionModel (or a predictor "
-                f"assigned to it)"
+                f"generator = {self.generator!r}: a diffusion likelihood reads a diffusion model, "
+                "or a predictor assigned to it"
             )
         return self.generator.predictor
 
@@ -55,9 +55,10 @@ def log_determinant(generator: DiffusionModel, x: Tensor) -> float:
     diagonal = generator.to_model(zero + 1) - origin
     probe = torch.linspace(-1, 1, zero.numel(), dtype=torch.float64, device=x.device).view_as(zero)
     if torch.allclose(generator.to_model(probe) - origin, diagonal * probe, rtol=1e-9, atol=1e-12):
-        return diagonal.abs().log().sum().item()
+        return float(diagonal.abs().log().sum())
     units = torch.eye(zero.numel(), dtype=torch.float64, device=x.device).view(-1, *x.shape[1:])
-    return torch.linalg.slogdet((generator.to_model(units) - origin).flatten(1)).logabsdet.item()
+    logarithm: float = torch.linalg.slogdet((generator.to_model(units) - origin).flatten(1)).logabsdet.item()
+    return logarithm
 
 
 def standard_normal(x: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class DiffusionODE(ModelSpaceLikelihood):
         exact = self._is_exact(x)
         if rng is None and not exact:
             raise UserError("diffusion_ode: Hutchinson's probes are drawn from rng, and rng is None")
-        parts = [self._integrate(part, exact, rng) for part in model.split(self.chunk)]
+        parts = [self._integrate(part, exact, rng) for part in torch.split(model, self.chunk)]
         log_probs, variances = (torch.cat(both) for both in zip(*parts))
         return (log_probs + log_det).to(x.dtype), variances.sqrt().to(x.dtype)
 
@@ -90,4 +90,6 @@ class DiffusionODE(ModelSpaceLikelihood):
         else:
             at = hutchinson_divergence(self.predictor, x, level.t, self.probes, rng)
         rate = math.hypot(level.sigma, ASINH_SCALE)  # dsigma/du
-        return Divergence(rate * at.eps, level.scale * rate * at.trace, (level.scale * rate) ** 2 * at.variance)
+        return Divergence(
+            rate * at.eps, level.scale * rate * at.trace, (level.scale * rate) ** 2 * at.variance
+        )

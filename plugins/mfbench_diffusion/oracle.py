@@ -38,7 +38,7 @@ class Oracle(Sampler):
         self, predictor: NoisePredictor, x_start: Tensor, *, step: float, rng: torch.Generator | None = None
     ) -> Tensor:
         rows = max(1, _CHUNK // max(1, x_start[0].numel()))
-        parts = [_solve(predictor, part, self.tolerance) for part in x_start.double().split(rows)]
+        parts = [_solve(predictor, part, self.tolerance) for part in torch.split(x_start.double(), rows)]
         return torch.cat(parts).to(x_start.dtype)
 
 
@@ -52,7 +52,7 @@ def _solve(predictor: NoisePredictor, x: Tensor, tolerance: float) -> Tensor:
         eps = flow(y, _level_of(schedule, ASINH_SCALE * math.sinh(u)))
         return eps.cpu().numpy().ravel() * (ASINH_SCALE * math.cosh(u))
 
-    # SciPy bounds the root mean square over all components by 1: at 1 / sqrt(size) none of them exceeds its own
+    # SciPy bounds the root mean square over all components: at 1 / sqrt(size) of it none exceeds its own
     share = tolerance / math.sqrt(x.numel())
     start = (x / top.scale).cpu().numpy().ravel()
     solution = solve_ivp(
@@ -74,7 +74,7 @@ def _level(schedule: NoiseSchedule, t: float) -> Level:
 
 
 def _level_of(schedule: NoiseSchedule, sigma: float) -> Level:
-    """The level with this sigma: like `time_of_sigma`, which is made for many at a time and slower for one."""
+    """The level with this sigma: `time_of_sigma` gives many at a time, and is slow for a single one."""
     if sigma <= 0:
         return Level(0.0, 0.0)
     if sigma >= _level(schedule, 1.0).sigma:

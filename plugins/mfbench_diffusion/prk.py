@@ -26,7 +26,8 @@ class PseudoRungeKutta(FlowSampler):
         middles = levels_at(schedule, (times[:-1] + times[1:]) / 2)
         return list(zip(levels, middles, levels[1:]))
 
-    def advance(self, flow: Flow, y: Tensor, here: Level, middle: Level, there: Level) -> Tensor:
+    def advance(self, flow: Flow, y: Tensor, stages: tuple[Level, ...]) -> Tensor:
+        here, middle, there = stages
         half, whole = middle.sigma - here.sigma, there.sigma - here.sigma
         e1 = flow(y, here)
         e2 = flow(y + half * e1, middle)

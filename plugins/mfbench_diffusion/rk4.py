@@ -26,7 +26,8 @@ class RungeKutta4(FlowSampler):
         middles = levels_of(schedule, (sigmas[:-1] + sigmas[1:]) / 2)
         return list(zip(levels, middles, levels[1:]))
 
-    def advance(self, flow: Flow, y: Tensor, here: Level, middle: Level, there: Level) -> Tensor:
+    def advance(self, flow: Flow, y: Tensor, stages: tuple[Level, ...]) -> Tensor:
+        here, middle, there = stages
         ds = there.sigma - here.sigma
         k1 = flow(y, here)
         k2 = flow(y + ds / 2 * k1, middle)

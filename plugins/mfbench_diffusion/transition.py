@@ -1,7 +1,8 @@
-"""The forward transition p(x_t | x_s), s < t, and the reverse mean and variances that belong to it (Eq. 9-15)."""
+"""The forward transition p(x_t | x_s), s < t, and the mean and variances of its reverse (Eq. 9-15)."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from mfbench_diffusion.grids import Level
 
 Variance: TypeAlias = Literal["beta", "beta_tilde"]
-"""sigma_st^2 of the reverse transition: the first is bbar_st, the second (1 - abar_s) / (1 - abar_t) bbar_st."""
+"""sigma_st^2 of the reverse transition: bbar_st, or (1 - abar_s) / (1 - abar_t) bbar_st."""
 
 
 class Transition:
@@ -24,11 +25,11 @@ class Transition:
         noise = late.sigma**2 / (1 + late.sigma**2)  # 1 - abar_t
         self.noise_ratio = early.alpha_bar * early.sigma**2 / noise  # (1 - abar_s) / (1 - abar_t)
         self.beta_share = self.beta_bar / noise  # bbar_st / (1 - abar_t)
-        self.eps_factor = self.beta_bar / noise**0.5
+        self.eps_factor = self.beta_bar / math.sqrt(noise)
 
     def mean(self, x_late: Tensor, eps: Tensor) -> Tensor:
         """mu(x_s | x_t) = (x_t - bbar_st / sqrt(1 - abar_t) eps) / sqrt(abar_st)."""
-        return (x_late - self.eps_factor * eps) / self.alpha_bar**0.5
+        return (x_late - self.eps_factor * eps) / math.sqrt(self.alpha_bar)
 
     def variance(self, which: Variance) -> float:
         """sigma_st^2; the second variance is 0 at s = 0."""

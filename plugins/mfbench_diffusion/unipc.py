@@ -1,9 +1,10 @@
-"""UniPC (Zhao et al. 2023, algorithms 1 and 2): multistep predictor and corrector at one evaluation a step."""
+"""UniPC (Zhao et al. 2023, algorithms 1, 2): multistep predictor and corrector, one evaluation a step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ Past = list[tuple[float, Tensor]]
 class UniPC(FlowSampler):
     """UniPC-p in data prediction with B(h) = e^h - 1 ("bh2"), p = `order`.
 
-    The corrector uses the evaluation at the predicted point, which the next step needs anyway. The order grows
-    from 1 with the history and falls to 1 in the last step, which goes to lambda = -log sigma = infinity.
+    The corrector uses the evaluation at the predicted point, which the next step needs anyway. The order
+    grows from 1 with the history and falls to 1 in the last step, to lambda = -log sigma = infinity.
     """
 
     evaluations_per_step = 1
@@ -37,11 +38,13 @@ class UniPC(FlowSampler):
         flow = Flow(predictor)
         y = predicted = x / levels[0].scale
         past: Past = []
-        for i, (here, there) in enumerate(zip(levels, levels[1:])):
+        for i, (here, there) in enumerate(pairwise(levels)):
             data = predicted - here.sigma * flow(predicted, here)  # x_0 at the predicted point
             if past:
                 y = _transfer(y, past, (here.sigma, data), here.sigma)  # corrector, of the last step's order
-            past = [*past[-(self.order - 1) :], (here.sigma, data)] if self.order > 1 else [(here.sigma, data)]
+            past = (
+                [*past[-(self.order - 1) :], (here.sigma, data)] if self.order > 1 else [(here.sigma, data)]
+            )
             order = min(self.order, i + 1, len(levels) - 1 - i)
             past = past[-order:]
             predicted = _transfer(y, past, None, there.sigma)
@@ -74,7 +77,9 @@ def _weights(ratios: list[float], h: float) -> list[float]:
     phi = math.expm1(-h)
     b, remainder = [], phi
     for k in range(1, len(ratios) + 1):
-        remainder = remainder / -h * k - 1  # k! (phi_k - 1/k!) / (-h), in the recursion phi_{k+1} = (phi_k - 1/k!) / z
+        remainder = (
+            remainder / -h * k - 1
+        )  # k! (phi_k - 1/k!) / (-h), in the recursion phi_{k+1} = (phi_k - 1/k!) / z
         b.append(remainder / phi)
     solution: list[float] = np.linalg.solve(np.vander(ratios, increasing=True).T, b).tolist()
     return solution

@@ -1,0 +1,92 @@
+"""The network of `ddpm_mlp`: a multilayer perceptron on Fourier features of x and of the time."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mfbench import NoiseSchedule
+
+
+class FourierMLP(nn.Module):
+    """(x, t) -> v, each of `depth` hidden layers `width` wide.
+
+    The first layer sees x, sin and cos of `fourier_features` random projections of x (Tancik et al. 2020),
+    whose frequency vectors are Gaussian with root mean square length `frequency` (radians a unit of x), and
+    `time_features` sines and cosines of t. The fastest of those turns by 1 radian in a step of 1/T, so that
+    the network stays smooth between the steps.
+    """
+
+    frequencies: Tensor
+    rates: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_steps: int,
+        width: int,
+        depth: int,
+        fourier_features: int,
+        frequency: float,
+        time_features: int,
+    ) -> None:
+        super().__init__()
+        self.frequency = frequency
+        self.register_buffer("frequencies", torch.zeros(dim, fourier_features))
+        rates = torch.logspace(0, math.log10(num_steps), time_features // 2)  # radians a unit of t
+        self.register_buffer("rates", rates, persistent=False)
+        self.from_x = nn.Linear(dim + 2 * fourier_features, width)
+        self.from_t = nn.Linear(2 * len(rates), width, bias=False)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
+        self.out = nn.Linear(width, dim)
+
+    @torch.no_grad()
+    def initialise(self, rng: torch.Generator) -> None:
+        """Random frequencies, and weights uniform within 1 / sqrt(inputs), all drawn from `rng`."""
+        self.frequencies.normal_(0, self.frequency / math.sqrt(len(self.frequencies)), generator=rng)
+        for layer in (self.from_x, self.from_t, *self.hidden, self.out):
+            for parameter in layer.parameters():
+                bound = 1 / math.sqrt(layer.in_features)
+                parameter.uniform_(-bound, bound, generator=rng)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """The shape of x (n, ...); t is (n,), or (1,) for one time that all rows share."""
+        flat = x.flatten(1)
+        phase, turn = flat @ self.frequencies, t[:, None] * self.rates
+        h = self.from_x(torch.cat([flat, phase.sin(), phase.cos()], 1))
+        h = nn.functional.silu(h + self.from_t(torch.cat([turn.sin(), turn.cos()], 1)))
+        for layer in self.hidden:
+            h = nn.functional.silu(layer(h))
+        v: Tensor = self.out(h)
+        return v.view_as(x)
+
+
+class NetworkPredictor:
+    """eps from a network that predicts v = sqrt(abar) eps - sqrt(1 - abar) x_0 (Salimans and Ho 2022):
+
+        eps = sqrt(abar) v + sqrt(1 - abar) x_t.
+
+    It computes in x's dtype: for any but the network's own a copy is cast once, and kept.
+    """
+
+    def __init__(self, network: nn.Module, schedule: NoiseSchedule) -> None:
+        self.schedule = schedule
+        self._networks = {next(network.parameters()).dtype: network}
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        if t.stride(0) == 0:  # one time, expanded: embedded once
+            t = t[:1]
+        t = t.to(x.dtype)
+        alpha_bar = self.schedule.alpha_bar(t).view(-1, *[1] * (x.ndim - 1))
+        v: Tensor = self._network(x.dtype)(x, t)
+        return alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * x
+
+    def _network(self, dtype: torch.dtype) -> nn.Module:
+        if dtype not in self._networks:
+            original = next(iter(self._networks.values()))
+            self._networks[dtype] = copy.deepcopy(original).to(dtype)
+        return self._networks[dtype]
