@@ -13,6 +13,8 @@ from mfbench.boards.bundle import Bundle
 from mfbench.boards.markdown import code, escape
 
 _LONGEST = 400
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "diffusers", "zuko", "torchmetrics")
+"""Packages that numbers depend on; `provenance.json` has all of them."""
 
 
 def date(bundle: Bundle) -> str:
@@ -24,7 +26,7 @@ def how_it_was_run(bundle: Bundle) -> list[str]:
     """Markdown: facts as a table, the commands, earlier runs and the suite folded away."""
     runs = list(bundle.provenance["runs"].items())
     facts = pd.DataFrame(
-        [(name, escape(text, _LONGEST)) for name, text in _facts(bundle)], columns=["what", ""]
+        [(name, escape(text, _LONGEST)) for name, text in _facts(bundle) if text], columns=["what", ""]
     )
     parts = [markdown.table(facts), "Made by", _commands(bundle)]
     if len(runs) > 1:
@@ -41,36 +43,40 @@ def latest_run(bundle: Bundle) -> Mapping[str, Any]:
     return max(own, key=lambda run: str(run["started"]), default={})
 
 
-def describe(value: Any) -> str:
-    """Any JSON value on one line."""
-    if isinstance(value, Mapping):
-        shown = ((name, describe(each)) for name, each in sorted(value.items()))
-        return ", ".join(f"{name} {text}" for name, text in shown if text)
-    if isinstance(value, list | tuple):
-        return ", ".join(map(describe, value))
-    return "" if value is None else str(value)
-
-
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    records, run = bundle.records, latest_run(bundle)
+    """What the table of facts says: name, value."""
+    records, found = bundle.records, latest_run(bundle).get("provenance", {})
     yield "date", date(bundle)
     yield "suite", f"{bundle.suite}, SHA-256 {str(bundle.provenance['suite_hash'])[:16]}"
-    for name in ("device", "dtype", "threads"):
-        yield (name if name != "threads" else "threads a worker"), _all_of(records, name)
-    yield "mfbench", str(bundle.provenance["mfbench"])
-    for name, value in sorted(run.get("provenance", {}).items()):
-        text = describe(value)
-        if text and name not in ("suite", "suite_text", "mfbench"):
-            yield name.replace("_", " "), text
-    machines = sorted({timing["machine"] for record in records for timing in record["timings"]})
-    if machines:
-        yield "timed on", "; ".join(machines)
+    for name, title in (("device", "device"), ("dtype", "dtype"), ("threads", "threads a worker")):
+        yield title, ", ".join(sorted({str(record[name]) for record in records}))
+    yield "mfbench", _code(found.get("mfbench")) or str(bundle.provenance["mfbench"])
+    yield "suite's checkout", _code(found.get("checkout"))
+    yield "machine", _machine(found)
+    yield "system", f"{found.get('os', 'unknown')}, Python {found.get('python', 'unknown')}"
+    packages = {str(name).lower(): version for name, version in found.get("packages", {}).items()}
+    yield "packages", ", ".join(f"{name} {packages[name]}" for name in _PACKAGES if name in packages)
+    yield "timed on", "; ".join(sorted({t["machine"] for record in records for t in record["timings"]}))
     seconds = sum(float(record["wall_s"] or 0) for record in records)
     yield "time in cells", f"{numbers.plain(seconds, 3)} s"
 
 
-def _all_of(records: list[dict[str, Any]], name: str) -> str:
-    return ", ".join(sorted({str(record[name]) for record in records}))
+def _code(about: Mapping[str, Any] | None) -> str:
+    """Version and commit of a checkout; a commit with changes on top is not what was run."""
+    if not about:
+        return ""
+    commit = about.get("commit")
+    dirty = " with uncommitted changes" if about.get("dirty") else ""
+    parts = [str(about["version"])] if "version" in about else []
+    return ", ".join([*parts, f"commit {str(commit)[:12]}{dirty}"] if commit else parts)
+
+
+def _machine(found: Mapping[str, Any]) -> str:
+    gpus = [f"{gpu['name']} (driver {gpu['driver']})" for gpu in found.get("gpus", ())]
+    memory = numbers.memory(found["memory_bytes"]) if found.get("memory_bytes") else "unknown"
+    return ", ".join(
+        [f"{found.get('cpu', 'unknown')}, {found.get('cpus', '?')} CPUs, {memory} memory", *gpus]
+    )
 
 
 def _commands(bundle: Bundle) -> str:
@@ -98,7 +104,7 @@ def _run_line(run_id: str, run: Mapping[str, Any]) -> str:
     ended = f" to {run['ended']}" if run["ended"] else ", never ended"
     interrupted = ", interrupted" if run["interrupted"] else ""
     other = "" if not run["suite"] else f" {escape(run['suite'])}"
-    commit = describe(run.get("provenance", {}).get("git", ""))
+    commit = _code(run.get("provenance", {}).get("mfbench"))
     return f"{code(run_id)}:{other}, {kind}, {run['started']}{ended}{interrupted}" + (
         f", {escape(commit)}" if commit else ""
     )

@@ -53,7 +53,7 @@ def _ranks(table: Table) -> Iterator[str]:
     made = [f"{escape(rule)}: {count}" for rule, count in sorted(table.rules.items())]
     how = f" Pairs compared by {'; '.join(made)}." if made else " There was no pair to compare."
     within = f", within equal {', '.join(map(escape, table.varying))}" if table.varying else ""
-    shared = f"methods not told apart at {ALPHA:.0%} (Holm over the board) share them"
+    shared = f"methods not told apart at {100 * ALPHA:g} % (Holm over the board) share them"
     yield f"Ranks are intervals{within}: {shared}.{how}"
 
 

@@ -9,6 +9,8 @@ MINUS = "−"
 ABSENT = "–"
 
 _MOST_DECIMALS = 6
+_CROWDED = 0.1
+"""Below this a number that needs all of _MOST_DECIMALS reads better with a power of ten."""
 _SMALL, _LARGE = 1e-3, 1e6
 """Outside [_SMALL, _LARGE) a number is written with a power of ten."""
 
@@ -90,7 +92,8 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def _symmetric(value: float, width: float) -> str:
-    if _is_extreme(max(abs(value), width)):
+    size = max(abs(value), width)
+    if _is_extreme(size) or (size < _CROWDED and _decimals(width) >= _MOST_DECIMALS):
         exponent = _exponent(max(abs(value), width), 2)
         scale = 10.0**exponent
         decimals = min(_MOST_DECIMALS, _decimals(width / scale))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mfbench.store import Store
 
 README = "README.md"
-_DIFF_LINES = 12
+_DIFFERENCES, _LONGEST = 6, 200
 
 
 def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] = ()) -> list[Path]:
@@ -115,8 +115,14 @@ def _compared(path: Path, expected: bytes) -> Iterator[str]:
 
 
 def _difference(there: bytes, expected: bytes) -> str:
-    before, after = (content.decode(errors="replace").splitlines() for content in (there, expected))
-    lines = list(difflib.unified_diff(before, after, "there", "expected", n=0, lineterm=""))
-    more = [f"... and {len(lines) - _DIFF_LINES} lines more"] if len(lines) > _DIFF_LINES else []
-    shown = [line if len(line) <= 200 else f"{line[:199]}…" for line in lines[:_DIFF_LINES]]
-    return "\n".join([*shown, *more]) if lines else "(line endings or the last line break differ)"
+    """The first lines that differ, and how many more; not a longest common subsequence, so as to be quick."""
+    before, after = (content.decode(errors="replace").split("\n") for content in (there, expected))
+    pairs = [(a, b) for a, b in zip_longest(before, after) if a != b]
+    shown = [
+        f"{sign} {line if len(line) <= _LONGEST else line[: _LONGEST - 1] + '…'}"
+        for pair in pairs[:_DIFFERENCES]
+        for sign, line in zip("-+", pair)
+        if line is not None
+    ]
+    more = len(pairs) - _DIFFERENCES
+    return "\n".join([*shown, f"... and {more} lines more"] if more > 0 else shown)

@@ -11,7 +11,7 @@ import pandas as pd
 from mfbench.contracts import Metric
 from mfbench.measures.comparison import rank_intervals
 
-STANDINGS = ("ceiling", "ranked", "unranked", "reference", "control")
+STANDINGS = ("ceiling", "reference", "ranked", "unranked", "control")
 """From top to bottom of a block. "unranked": a method without a value, or with seeds that failed."""
 
 ALPHA = 0.05

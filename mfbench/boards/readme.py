@@ -56,11 +56,11 @@ def _contents(tables: Sequence[Table]) -> str:
             "first": leaders(table),
             "methods": str((table.rows["role"] == "method").sum()),
             "ranked": str((table.rows["standing"] == "ranked").sum()),
-            "rows with failures": str((table.rows["failures"] != "").sum()),
+            "incomplete": str((table.rows["failures"] != "").sum()),
         }
         for table in tables
     ]
-    return markdown.table(pd.DataFrame(lines), right=["methods", "ranked", "rows with failures"])
+    return markdown.table(pd.DataFrame(lines), right=["methods", "ranked", "incomplete"])
 
 
 def _heading(table: Table) -> str:
@@ -72,7 +72,7 @@ def _section(table: Table, bundle: Bundle) -> str:
     registered = bundle.provenance["registered"]
     summary = registered.get(f"protocol/{table.protocol}", {}).get("summary", "")
     parts = [f"## {escape(_heading(table))}"]
-    parts += [escape(summary).rstrip(".") + "."] if summary else []
+    parts += [_sentence(summary)] if summary else []
     parts += [f"Protocol parameters: {_constants(table)}."] if table.constants else []
     frame, right = main_table(table, registered)
     parts.append(markdown.table(frame, right))
@@ -81,6 +81,10 @@ def _section(table: Table, bundle: Bundle) -> str:
     parts += _details(table)
     parts.append(f"As files: [CSV](tables/{table.slug}.csv), [JSON](tables/{table.slug}.json).")
     return "\n\n".join(part for part in parts if part)
+
+
+def _sentence(text: str) -> str:
+    return escape(text[:1].upper() + text[1:].rstrip(".")) + "."
 
 
 def _constants(table: Table) -> str:

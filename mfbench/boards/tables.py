@@ -6,7 +6,7 @@ Everything here is pandas and numbers; how a table looks is decided in `display.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ class Table:
     """One table of a board.
 
     metrics: of the protocol, as it was when the records were made; none where that is not known.
-    constants, varying: the protocol's parameters that all rows share (as texts), and names of the others.
+    constants: the protocol's parameters that all rows share and that are not at their defaults, as texts.
+    varying: names of the parameters in which rows differ.
     rows: in the board's order, indexed by row id; see `rows.row_frame` and `ranking.rank` for the columns.
         The varying parameters are columns of texts called "parameter:<name>".
     values: one a (row, metric, part): mean over seeds, interval, rule; see `summaries.SUMMARY_COLUMNS`.
@@ -134,10 +135,12 @@ def _table(
 ) -> Table:
     first = bundle.records[part["cell"].iloc[0]]
     defaults = defaults_of(bundle.provenance)
-    constants, varying = _split_parameters(part["parameters"], lambda value: value_label(value, defaults))
+    names, varying = _split_parameters(part["parameters"])
+    usual = defaults("protocol", first["protocol"]["name"])
+    given = first["protocol"]["parameters"]
     part = part.assign(
         **{
-            f"parameter:{name}": [value_label(each[name], defaults) for each in part["parameters"]]
+            f"parameter:{name}": [_text(each[name], defaults) for each in part["parameters"]]
             for name in varying
         }
     )
@@ -148,7 +151,11 @@ def _table(
         data=choice_label(first["data"], defaults),
         metrics=metrics,
         workload=_about(bundle, part["cell"].iloc[0]).get("workload", ""),
-        constants=constants,
+        constants={
+            name: _text(given[name], defaults)
+            for name in names
+            if name not in usual or canonical(usual[name]) != canonical(given[name])
+        },
         varying=varying,
         rows=_in_order(part, varying),
         values=values,
@@ -156,14 +163,21 @@ def _table(
     )
 
 
-def _split_parameters(
-    parameters: pd.Series, label: Callable[[Any], str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What all rows share, as texts, and the names of what differs between rows."""
+def _split_parameters(parameters: pd.Series) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the parameters that all rows share, and of those in which they differ."""
     names = sorted({name for each in parameters for name in each})
     seen = {name: {canonical(each.get(name)) for each in parameters} for name in names}
-    constants = {name: label(parameters.iloc[0][name]) for name in names if len(seen[name]) == 1}
-    return constants, tuple(name for name in names if len(seen[name]) > 1)
+    shared = tuple(name for name in names if len(seen[name]) == 1)
+    return shared, tuple(name for name in names if len(seen[name]) > 1)
+
+
+def _text(value: Any, defaults: Defaults) -> str:
+    """A parameter's value for a cell of its own: whole numbers without a point, lists without brackets."""
+    if isinstance(value, list):
+        return ", ".join(_text(item, defaults) for item in value) or "none"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value_label(value, defaults)
 
 
 def _in_order(part: pd.DataFrame, varying: tuple[str, ...]) -> pd.DataFrame:

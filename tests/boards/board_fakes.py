@@ -1,4 +1,4 @@
-"""A synthetic store: plausible results of an OOD table and a step table, with everything that can go wrong."""
+"""A synthetic store: plausible results of two tables, with everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ TIME = "2026-11-22T19:00:{:02d}.000000+00:00"
 OOD = {
     "workload": "scores 1,000 samples",
     "metrics": [
-        dict(name="auroc", unit="", better="higher", primary=True, description=""),
-        dict(name="fpr_at_95_tpr", unit="", better="lower", primary=False, description=""),
-        dict(name="mean_log_density", unit="nats", better=None, primary=False, description=""),
+        {"name": "auroc", "unit": "", "better": "higher", "primary": True, "description": ""},
+        {"name": "fpr_at_95_tpr", "unit": "", "better": "lower", "primary": False, "description": ""},
+        {"name": "mean_log_density", "unit": "nats", "better": None, "primary": False, "description": ""},
     ],
 }
 STEPS = {
     "workload": "draws 1,000 samples",
     "metrics": [
-        dict(name="distance", unit="data units", better="lower", primary=True, description=""),
-        dict(name="energy_distance", unit="data units", better="lower", primary=False, description=""),
+        {"name": "distance", "unit": "data units", "better": "lower", "primary": True, "description": ""},
+        {
+            "name": "energy_distance",
+            "unit": "data units",
+            "better": "lower",
+            "primary": False,
+            "description": "",
+        },
     ],
 }
 
@@ -178,7 +184,7 @@ def steps(step: float) -> dict[str, Any]:
 
 
 def placements(auroc: float, seed: int, name: str, n: int = 2000) -> dict[str, np.ndarray]:
-    """Per-example contributions whose means are `auroc`: what all methods share, and a little of their own."""
+    """Per-example contributions with mean `auroc`: what all methods share, and some of their own."""
     shared = np.random.default_rng(seed).normal(0, 0.12, (2, n))
     own = np.random.default_rng([seed, *name.encode()]).normal(0, 0.05, (2, n))
     noise = shared + own
@@ -205,8 +211,10 @@ def ood_records(seeds: Sequence[int] = (0, 1, 2)) -> tuple[list[dict[str, Any]],
             scores = placements(auroc + shift, seed, name)
             values = [
                 ("auroc", "", auroc + shift, 8000, auroc + shift - 0.006, auroc + shift + 0.005),
-                *(("auroc", part, auroc + shift + gap, 4000, auroc - 0.01, auroc + 0.01) for part, gap in
-                  (("circles", 0.01), ("moons", -0.05), ("s_curve", 0.04))),
+                *(
+                    ("auroc", part, auroc + shift + gap, 4000, auroc - 0.01, auroc + 0.01)
+                    for part, gap in (("circles", 0.01), ("moons", -0.05), ("s_curve", 0.04))
+                ),
                 ("fpr_at_95_tpr", "", 1.1 - auroc, 8000, None, None),
                 ("mean_log_density", "swiss_roll", -0.93 - auroc, 2000, -0.95 - auroc, -0.91 - auroc),
             ]
@@ -216,7 +224,10 @@ def ood_records(seeds: Sequence[int] = (0, 1, 2)) -> tuple[list[dict[str, Any]],
                     values,
                     nfe=100.0 if name.startswith("diff") else None,
                     scores={key: encode_array(array) for key, array in scores.items()},
-                    arrays={"score:in": encode_array(np.linspace(0, 1, 50, dtype=np.float32))},
+                    arrays={
+                        "score:in": encode_array(np.linspace(0, 1, 50, dtype=np.float32)),
+                        "score:out:circles": encode_array(np.linspace(-1, 0.8, 50, dtype=np.float32)),
+                    },
                     notes=["lower bound: the first variance"] if name.startswith("diff") else [],
                 )
             )
@@ -232,7 +243,9 @@ def ood_records(seeds: Sequence[int] = (0, 1, 2)) -> tuple[list[dict[str, Any]],
             else failed(asked, "timeout", "Timeout", message)
         )
         shapeless = cell(ood(), choice("likelihood", "shapeless"), seed)
-        records.append(failed(shapeless, "failed", "ContractError", "log_prob must return shape (2000,), not (1,)"))
+        records.append(
+            failed(shapeless, "failed", "ContractError", "log_prob must return shape (2000,), not (1,)")
+        )
         other = cell(ood(), choice("likelihood", "images_only"), seed)
         records.append(failed(other, "unsupported", "Unsupported", "needs images"))
     return records, timings
@@ -254,7 +267,14 @@ def step_records(seeds: Sequence[int] = (0, 1, 2)) -> tuple[list[dict[str, Any]]
                     scores = {"samples": encode_array(error * noise / noise.mean())}
                 notes = [] if order else ["stochastic: no pathwise distance"]
                 records.append(
-                    result(asked, values, nfe=nfe * 100 / step, scores=scores, notes=notes, plugin="mfbench_diffusion")
+                    result(
+                        asked,
+                        values,
+                        nfe=nfe * 100 / step,
+                        scores=scores,
+                        notes=notes,
+                        plugin="mfbench_diffusion",
+                    )
                 )
             timings.append(timing(cell(steps(step), choice("sampler", name), 0), 3.2 * nfe * 100 / step))
     return records, timings

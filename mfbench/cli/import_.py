@@ -1,0 +1,35 @@
+"""Take the records of another machine's board into this store: a run then goes on where that one left off."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="records.jsonl of a board, or the board's folder"
+    )
+    parser.add_argument(
+        "--store", metavar="FILE", type=Path, default=Path("results.sqlite"), help="%(default)s"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="where both have a result and the numbers differ, keep ours (else: exit 2, nothing done)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from mfbench.boards.imports import import_board
+    from mfbench.store import Store
+
+    if not args.file.exists():
+        from mfbench.errors import UserError
+
+        raise UserError(f"{args.file}: there is no such file or folder")
+    with Store(args.store) as store:
+        done = import_board(store, args.file, args.keep)
+    kept = f", {done.conflicts} kept as they were here" if done.conflicts else ""
+    print(f"{done.suite}: {done.records} records, {done.new} of them new to {args.store}{kept}")
+    return 0
