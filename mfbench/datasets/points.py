@@ -1,7 +1,7 @@
 """Point sets in the plane: scikit-learn's four, pinwheel and checkerboard, each with its exact density.
 
 A set is made in its own units, `noise` included, and then standardised coordinate by coordinate. Mean and
-standard deviation are the distribution's, not a sample's, so that the density of what is served is exact. (The
+standard deviation are the distribution's, not a sample's, so the density of what is served is exact. (The
 order matters: with noise 0.05 the Bayes ratio of Swiss roll against circles and moons has an AUROC of .93 and
 .94, with the same number added after standardising .96 and .95.)
 
