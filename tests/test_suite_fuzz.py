@@ -205,9 +205,17 @@ def test_a_damaged_suite_is_planned_or_refused(registry: FakeRegistry, tmp_path:
     event(outcome(registry, tmp_path / "quick.toml", content, None))
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """A cache folder of these tests' own: signatures are read once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def refused(tmp_path: Path, capsys):
+def refused(tmp_path: Path, cache: Path, capsys, monkeypatch):
     """Runs a suite through the command line; its exit code, with all that a mistake must leave as it was."""
+
+    monkeypatch.setenv("MFBENCH_CACHE", str(cache))
 
     def run(content: bytes, *options: str) -> str:
         path, store = tmp_path / "quick.toml", tmp_path / "results.sqlite"
@@ -226,7 +234,7 @@ def refused(tmp_path: Path, capsys):
     return run
 
 
-@settings(RELAXED, max_examples=60)
+@settings(RELAXED, max_examples=40)
 @given(content=rearranged() | damaged())
 def test_the_command_line_says_one_line_and_exits_with_2(refused, content):
     refused(content)

@@ -99,7 +99,9 @@ def _counts(counts: Mapping[str, int]) -> list[str]:
 
 def _estimate(found: Forecast, workers: int) -> str:
     missing = ", ".join(f"{name} ({count})" for name, count in found.unknown.items() if count)
-    if not found.foreseen:
-        return f"unknown: no past run tells of {missing}" if missing else "nothing to compute"
+    if missing and not found.foreseen:
+        return f"unknown: no past run tells of {missing}"
+    if not found.seconds and not missing:
+        return "nothing to compute"
     text = f"about {duration(found.seconds / workers)}" + (f" with {workers} workers" if workers > 1 else "")
     return f"{text}, and unknown: {missing}" if missing else text
