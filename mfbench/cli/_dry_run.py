@@ -49,19 +49,33 @@ def forecast(plan: Plan, store: Store, cache: Path, retry: bool, machine: str | 
     """What running the plan would compute; `machine` is where times are taken (None: they are not)."""
     agenda = make_agenda(plan, store, cache, retry, machine)
     medians = store.medians()
-    states = _states(plan, store, agenda.statuses)
-    found = Forecast(fits_new=len(agenda.fits), fits_cached=len(agenda.fitted), timings=len(agenda.timings))
-    for cell in plan.cells:
-        place = cell.protocol["name"], plain_label(cell.data)
-        found.cells.setdefault(place, Counter())[states[cell.cell_id]] += 1
+    found = Forecast(
+        cells=_count_cells(plan, _states(plan, store, agenda.statuses)),
+        fits_new=len(agenda.fits),
+        fits_cached=len(agenda.fitted),
+        timings=len(agenda.timings),
+        seconds=len(agenda.timings) * plan.timing_budget,
+    )
     for cell in agenda.cells:
         name = cell.method["name"]
         found.add(medians.get((cell.protocol["name"], name)), name)
     for fit in agenda.fits:
         name = fit.choice["name"]
         found.add(medians.get(("fit", f"{fit.choice['kind']}/{name}")), f"the fit of {name}")
-    found.seconds += len(agenda.timings) * plan.timing_budget
     return found
+
+
+def _count_cells(plan: Plan, states: Mapping[str, str]) -> dict[tuple[str, str], Counter[str]]:
+    """Cells by (protocol, data) and state; parameters of the data are shown where two share a name."""
+    labels: dict[str, set[str]] = {}
+    for cell in plan.cells:
+        labels.setdefault(cell.data["name"], set()).add(plain_label(cell.data))
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for cell in plan.cells:
+        name = cell.data["name"]
+        data = plain_label(cell.data) if len(labels[name]) > 1 else name
+        counts.setdefault((cell.protocol["name"], data), Counter())[states[cell.cell_id]] += 1
+    return counts
 
 
 def _states(plan: Plan, store: Store, statuses: Mapping[str, str]) -> dict[str, str]:
