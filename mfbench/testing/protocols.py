@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from mfbench.contracts import Dataset, EvaluationProtocol, Measurement, Record, Timing, Value
+from mfbench.contracts import Dataset, DiffusionModel, EvaluationProtocol, Measurement, Record, Timing, Value
 from mfbench.engine.measurement import encode_measurement
 from mfbench.errors import Unsupported
-from mfbench.schema import Parameter
+from mfbench.schema import Parameter, Signature
+from mfbench.signatures import read_signatures
 from mfbench.testing.data import Unlike
 from mfbench.testing.findings import NotApplicable, require
 from mfbench.testing.methods import Check
-from mfbench.testing.workshop import Workshop
+from mfbench.testing.workshop import BUDGETS, Workshop
 
 
 class _Clock:
@@ -50,14 +51,15 @@ class ProtocolChecks:
 
     @cached_property
     def subject(self) -> tuple[str, Any]:
-        """Name and instance of a fitted method to evaluate: simple ones (no references) first."""
-        kind = self.protocol.kind
-        return self._first_ready(kind, self.workshop.registry.names(kind))
+        """Name and instance of a fitted method to evaluate."""
+        return self._first_ready(self.protocol.kind, self.workshop.registry.names(self.protocol.kind))
 
-    def _first_ready(self, kind: str, names: list[str]) -> tuple[str, Any]:
-        signatures = [self.workshop.signature(kind, name) for name in names]
-        ranked = [s for s in signatures if s.role == "method"]
-        for signature in sorted(ranked, key=lambda s: any(p.type == "ref" for p in s.parameters)):
+    def _first_ready(self, kind: str, names: Sequence[str], ranked: bool = True) -> tuple[str, Any]:
+        """The first of them that works on the data, those that need no training or references before others."""
+        signatures = read_signatures(self.workshop.registry, [(kind, name) for name in names], {}).values()
+        for signature in sorted(signatures, key=_effort):
+            if ranked and signature.role != "method":
+                continue
             try:
                 return signature.name, self.workshop.reference(kind, signature.name)
             except Unsupported:
@@ -83,34 +85,32 @@ class ProtocolChecks:
         return other
 
     def _any_of(self, kind: str) -> Any:
+        """A method to refer to: of generators a diffusion model, which serves every protocol."""
         registry = self.workshop.registry
-        diffusion = [name for name in registry.names(kind) if kind != "generator" or self._is_diffusion(name)]
-        return self._first_ready(kind, diffusion)[1]
+        names = registry.names(kind)
+        if kind == "generator":
+            names = [n for n in names if issubclass(registry.load(registry.card(kind, n)), DiffusionModel)]
+        return self._first_ready(kind, names, ranked=False)[1]
 
-    def _is_diffusion(self, name: str) -> bool:
-        from mfbench.contracts import DiffusionModel
-
-        return issubclass(
-            self.workshop.registry.load(self.workshop.registry.card("generator", name)), DiffusionModel
-        )
-
-    def measured(self, clock: _Clock | None = None) -> Measurement:
+    def measured(self, clock: _Clock) -> Measurement:
         """What `evaluate` gives back, with the same seed every time."""
-        return self.protocol.evaluate(
-            self.subject[1],
-            self.workshop.data,
-            rng=self.workshop.rng("evaluate"),
-            clock=clock or _Clock(timing_only=False),
-            **self.parameters,
-        )
+        rng = self.workshop.rng("evaluate")
+        data, parameters = self.workshop.data, self.parameters
+        return self.protocol.evaluate(self.subject[1], data, rng=rng, clock=clock, **parameters)
+
+    @cached_property
+    def first(self) -> tuple[Measurement, _Clock]:
+        """The first measurement, as in the quality pass."""
+        clock = _Clock(timing_only=False)
+        return self.measured(clock), clock
 
     def evaluates(self) -> str | None:
         """Values of its metrics, each once a part, the primary one with part "" (or a note that says why)."""
-        measurement = self.measured()
+        measurement, _ = self.first
         encode_measurement(measurement, self.protocol.metrics)
         primary = next(metric.name for metric in self.protocol.metrics if metric.primary)
-        overall = [value for value in measurement.values if (value.metric, value.part) == (primary, "")]
-        explained = bool(overall) or bool(measurement.notes)
+        overall = any((value.metric, value.part) == (primary, "") for value in measurement.values)
+        explained = overall or bool(measurement.notes)
         require(
             explained, f'no value of the primary metric {primary!r} with part "", and no note that says why'
         )
@@ -118,7 +118,8 @@ class ProtocolChecks:
 
     def same_seed(self) -> None:
         """The same generator gives the same numbers."""
-        first, second = (encode_measurement(self.measured(), self.protocol.metrics) for _ in range(2))
+        first = encode_measurement(self.first[0], self.protocol.metrics)
+        second = encode_measurement(self.measured(_Clock(timing_only=False)), self.protocol.metrics)
         differ = [name for name in first if first[name] != second[name]]
         require(not differ, f"measured twice with the same seed, {' and '.join(differ)} differ")
 
@@ -126,10 +127,9 @@ class ProtocolChecks:
         """Times one workload, in the timing pass and in the quality pass alike."""
         if not self.protocol.workload:
             raise NotApplicable("states no workload")
-        for timing_only in (False, True):
-            clock = _Clock(timing_only)
-            self.measured(clock)
-            of = "timing" if timing_only else "quality"
+        timed = _Clock(timing_only=True)
+        self.measured(timed)
+        for of, clock in (("quality", self.first[1]), ("timing", timed)):
             require(
                 clock.asked == 1, f"clock.measure is called {clock.asked} times in the {of} pass, not once"
             )
@@ -140,7 +140,7 @@ class ProtocolChecks:
         from matplotlib import pyplot
         from matplotlib.figure import Figure
 
-        measurement = self.measured()
+        measurement, _ = self.first
         figures = self.protocol.draw([self._record(measurement.values)], [measurement.arrays])
         for name, figure in figures.items():
             require(
@@ -161,3 +161,9 @@ class ProtocolChecks:
         return Record(
             self.subject[0], {}, shown, self.workshop.data.name, 0, "method", found, self.subject[0]
         )
+
+
+def _effort(signature: Signature) -> tuple[bool, bool]:
+    """Sorts methods: those without a training budget first, then those without references."""
+    budget = any(parameter.name in BUDGETS for parameter in signature.parameters)
+    return budget, any(parameter.type == "ref" for parameter in signature.parameters)

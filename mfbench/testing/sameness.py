@@ -10,9 +10,9 @@ from torch import Tensor
 from mfbench.testing.findings import require
 
 TOLERANCE = 1e-4
-ROUNDS = 24
+ROUNDS = 16
 _TOO_FAR = 8.0
-"""|t| of Welch's test with about 24 rounds that equal distributions reach less than once in ten million."""
+"""|t| of Welch's test with 16 rounds that equal distributions reach less than once in ten million."""
 
 Ask = Callable[[int], Tensor]
 """Answers (n, ...) of the same n examples in the same order, by the number of the round (its seed)."""

@@ -16,7 +16,7 @@ from mfbench.signatures import read_signatures
 from mfbench.testing.data import POINTS
 
 BUDGETS = {"iterations": 200, "epochs": 2, "steps": 20, "count": POINTS}
-"""Parameters of these names are cut to at most so much."""
+"""Parameters of these names are cut to at most so much; a protocol's `count` to what every split has."""
 
 
 class Workshop:
@@ -34,11 +34,17 @@ class Workshop:
         return Workshop(self.registry, self.original, device)
 
     def signature(self, kind: str, name: str) -> Signature:
+        """The signature of a registered name."""
         return read_signatures(self.registry, [(kind, name)])[kind, name]
 
     def create(self, kind: str, name: str, given: Mapping[str, Any] | None = None) -> Any:
-        """An instance with its defaults but for `given` and the budgets; its references are ready for use."""
-        return self.registry.create(kind, name, **self.arguments(self.signature(kind, name), given or {}))
+        """An instance with its defaults but for `given` and the budgets; its references are ready for use.
+
+        A data set also takes `seed`.
+        """
+        given = given or {}
+        seed = {"seed": given["seed"]} if "seed" in given else {}
+        return self.registry.create(kind, name, **self.arguments(self.signature(kind, name), given), **seed)
 
     def arguments(self, signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
         """`given`, with budgets cut and references (the default ones too) replaced by what they name."""
@@ -48,7 +54,8 @@ class Workshop:
             if parameter.name not in given and parameter.required:
                 continue  # refused by name when it is created
             if parameter.type == "int" and parameter.name in BUDGETS and isinstance(value, int):
-                arguments[parameter.name] = min(value, BUDGETS[parameter.name])
+                budget = POINTS // 4 if signature.kind == "protocol" else BUDGETS[parameter.name]
+                arguments[parameter.name] = min(value, budget)
             elif parameter.type == "ref":
                 arguments[parameter.name] = self._refer(parameter, value)
             elif parameter.name in given:
@@ -104,11 +111,11 @@ def to_eval(method: Any) -> Any:
     return method
 
 
-def small_data(registry: Registry) -> dict[str, Dataset]:
+def small_data(registry: Registry) -> list[Dataset]:
     """The point sets on which methods are checked, where they are registered."""
     names = [name for name in ("swiss_roll", "gaussian_mixture") if name in registry.names("dataset")]
     if not names:
         raise UserError(
             "the kit checks on the data sets swiss_roll and gaussian_mixture, which are not registered"
         )
-    return {name: registry.create("dataset", name, count=POINTS) for name in names}
+    return [registry.create("dataset", name, count=POINTS) for name in names]
