@@ -3,8 +3,8 @@
     run_plan(plan, store, executor="local", workers=2) -> Summary       the coordinator (`run.py`)
     run_cell(payload) -> record                                         one task, JSON in and out
 
-Imports torch only in the child, and for CUDA. What is listed here is imported when asked for: the child must be
-small when it starts.
+Imports torch only in the child, and for CUDA. What is listed here is imported when asked for: the child must
+be small when it starts.
 """
 
 from __future__ import annotations

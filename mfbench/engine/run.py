@@ -45,7 +45,7 @@ def run_plan(
     """Compute what `plan` asks for and `store` lacks: fits first, then quality, then times.
 
     executor: see `open_executor`. workers: tasks at a time. device: "cpu", "cuda" (spread over all devices)
-    or "cuda:1". retry: do again what failed before. hook: `registry.hook`. folder: lies in the suite's checkout.
+    or "cuda:1". retry: do again what failed before. hook: `registry.hook`. folder: in the suite's checkout.
 
     Ctrl-C ends the run in order: what was computed is kept, and the summary says `interrupted`. UserError
     where another run holds the store, or the executor does not work.

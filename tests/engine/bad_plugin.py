@@ -47,7 +47,7 @@ class MeanScore(EvaluationProtocol):
     metrics = (Metric("mean", "nat", primary=True), Metric("extra", better=None))
     workload = "scores the test split"
 
-    def evaluate(self, method, data, *, rng, clock, repeat: int = 1, other: Ref = None, likelihood: Ref = None):
+    def evaluate(self, method, data, *, rng, clock, repeat: int = 1, likelihood: Ref | None = None):
         clock.measure(lambda: method.score(data.test.x))
         if clock.timing_only:
             return Measurement()
@@ -173,7 +173,7 @@ class MemoryBomb(Likelihood):
         make = np.ones if self.library == "numpy" else torch.ones
         kept = []
         while True:
-            kept.append(make(1 << 22))
+            kept.append(make(1 << 24))
 
 
 class NaN(Likelihood):
@@ -187,18 +187,25 @@ class WrongShape(Likelihood):
 
 
 class Careless(Good):
-    """Changes global settings and its data in place, and closes what it should not."""
+    """Changes global settings and its data in place."""
 
     def score(self, x, *, rng=None):
         torch.set_default_dtype(torch.float64)
         torch.set_grad_enabled(False)
-        os.close(2)
         return super().score(x)
 
     def fit(self, data, *, rng, progress):
         super().fit(data, rng=rng, progress=progress)
         data.train.x.mul_(3.0)
         data.val.x.add_(1.0)
+
+
+class ClosesStandardError(Good):
+    """Closes what is not its own."""
+
+    def score(self, x, *, rng=None):
+        os.close(2)
+        return -(x**2).sum(1)
 
 
 class Peeks(Good):
@@ -224,6 +231,7 @@ LIKELIHOODS = {
     "nan": NaN,
     "wrong_shape": WrongShape,
     "careless": Careless,
+    "closes_standard_error": ClosesStandardError,
     "peeks": Peeks,
 }
 
