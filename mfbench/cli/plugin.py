@@ -75,12 +75,14 @@ def _kinds() -> tuple[str, ...]:
 
 
 def _check(args: argparse.Namespace) -> int:
-    """Exit code 1 where a check did not hold; one line a finding."""
+    """A line a check; exit code 1 where one did not hold."""
     from mfbench.testing import check_plugin
 
     findings = check_plugin(args.plugin)
     for finding in findings:
         print(finding)
-    if not findings:
-        print(f"{args.plugin}: every check holds")
-    return int(bool(findings))
+    failed = sum(not finding.ok for finding in findings)
+    print(
+        f"{args.plugin}: {failed} of {len(findings)} checks failed" if failed else f"{args.plugin}: all hold"
+    )
+    return int(failed > 0)
