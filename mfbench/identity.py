@@ -11,10 +11,13 @@ import json
 import math
 from typing import Any
 
+# `json.dumps` would make an encoder a call: plans and boards make hundreds of thousands of them.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no white space; NaN and infinities are refused (ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encode(value)
 
 
 def sha256_of(value: Any) -> str:

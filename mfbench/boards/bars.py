@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 40
+MOST_ROWS = 30
 """Rows that a figure shows; the table has them all."""
 
 _FACES = {

@@ -24,6 +24,11 @@ def table_key(record: Mapping[str, Any]) -> str:
     return identity_text([protocol["name"], protocol["version"], data["name"], data["parameters"]])
 
 
+def block_key(record: Mapping[str, Any]) -> str:
+    """A table at equal protocol parameters: what methods are ranked within."""
+    return identity_text([record["protocol"], record["data"]])
+
+
 def row_id(spec: Mapping[str, Any]) -> str:
     """Identity of a board's row: all that was asked but the seed. Sixteen hexadecimal digits."""
     asked = [spec[name] for name in ("protocol", "method", "data", "dtype", "threads", "device")]
@@ -41,9 +46,12 @@ def cell_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     `table` and `block` are keys: cells are ranked within a block, a table at equal protocol parameters.
     """
+    # All cells of a row share its table and block: their keys are made once a row.
+    first = {record["row"]: record for record in reversed(records)}
+    keys = {row: (table_key(record), block_key(record)) for row, record in first.items()}
     columns: dict[str, list[Any]] = {
-        "table": [table_key(record) for record in records],
-        "block": [identity_text([record["protocol"], record["data"]]) for record in records],
+        "table": [keys[record["row"]][0] for record in records],
+        "block": [keys[record["row"]][1] for record in records],
         "message": [_message(record) for record in records],
         "notes": [tuple(record["notes"]) for record in records],
         "data_digest": [record.get("data_digest") or "" for record in records],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mfbench.boards.bundle import to_json
+from mfbench.boards.bundle import to_json, to_lines
 from mfbench.boards.tables import Table
 from mfbench.identity import canonical, encode_float
 
@@ -49,15 +49,16 @@ def to_json_table(table: Table) -> bytes:
     values = _values_by_row(table.values)
     about = {name: getattr(table, name) for name in ("protocol", "version", "data", "workload")}
     rows = [_json_row(row, values.get(index, []), table) for index, row in _rows(table)]
-    return to_json(
-        {
-            **about,
-            "parameters": dict(table.constants),
-            "metrics": [asdict(metric) for metric in table.metrics],
-            "comparisons": dict(table.rules),
-            "rows": rows,
-        }
-    )
+    head = {
+        **about,
+        "parameters": dict(table.constants),
+        "metrics": [asdict(metric) for metric in table.metrics],
+        "comparisons": dict(table.rules),
+    }
+    # One line a row: what changes from one board to the next is then seen line by line.
+    lines = to_lines(rows).decode().rstrip("\n").replace("\n", ",\n")
+    opened = to_json(head).decode().removesuffix("\n}\n")
+    return f'{opened},\n  "rows": [\n{lines}\n  ]\n}}\n'.encode()
 
 
 def _wide_values(table: Table) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mfbench.boards.bars import draw_bars
 from mfbench.boards.bundle import Bundle
-from mfbench.boards.cells import number, table_key
+from mfbench.boards.cells import number
 from mfbench.boards.tables import Table
 from mfbench.contracts import Record, Value
 from mfbench.errors import UserError
@@ -30,22 +30,23 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 def draw_all(bundle: Bundle, tables: Sequence[Table], registry: Registry) -> dict[str, dict[str, bytes]]:
     """slug -> name -> PNG. A protocol that cannot draw costs its figures and a warning, not the board."""
     arrays = bundle.arrays_by_cell()
-    records: dict[str, list[Mapping[str, Any]]] = {}
+    slug_of = {row: table.slug for table in tables for row in table.rows.index}
+    records: dict[str, list[Mapping[str, Any]]] = {table.slug: [] for table in tables}
     for record in bundle.records:
-        records.setdefault(table_key(record), []).append(record)
-    return {table.slug: dict(_draw(table, records, arrays, registry)) for table in tables}
+        records[slug_of[record["row"]]].append(record)
+    return {table.slug: dict(_draw(table, records[table.slug], arrays, registry)) for table in tables}
 
 
 def _draw(
     table: Table,
-    records: Mapping[str, Sequence[Mapping[str, Any]]],
+    records: Sequence[Mapping[str, Any]],
     arrays: Mapping[str, Mapping[str, np.ndarray]],
     registry: Registry,
 ) -> Iterator[tuple[str, bytes]]:
     bars = draw_bars(table)
     if bars is not None:
         yield BARS, to_png(bars)
-    mine = [record for record in records[table.rows["table"].iloc[0]] if record["status"] == "ok"]
+    mine = [record for record in records if record["status"] == "ok"]
     kept = [arrays.get(record["cell_id"], {}) for record in mine]
     if not mine:
         return

@@ -34,8 +34,9 @@ def code(text: object, limit: int | None = None) -> str:
 
 def one_line(text: object, limit: int | None = None) -> str:
     """White space run together, control and direction-changing characters gone, cut after `limit`."""
-    printable = (c for c in re.sub(r"\s+", " ", str(text)) if unicodedata.category(c) not in ("Cc", "Cf"))
-    line = "".join(printable).strip()
+    line = re.sub(r"\s+", " ", str(text)).strip()
+    if not line.isprintable():
+        line = "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf"))
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

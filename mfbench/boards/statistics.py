@@ -7,14 +7,15 @@ imported with their records, where there is one; else by seed-paired t. The rule
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mfbench.boards.cells import cell_frame
+from mfbench.boards.cells import block_key
 from mfbench.identity import derive_seed, encode_float, sha256_of
 from mfbench.measures import comparison
 
@@ -24,6 +25,8 @@ MOST_BY_EXAMPLE = 40
 Scores = Mapping[str, Mapping[str, np.ndarray]]
 ScoresOf = Callable[[Sequence[str]], Scores]
 """cache keys -> cache key -> group -> per-example scores, of those that have some."""
+Primaries = Mapping[tuple[str, int], str]
+"""(protocol, version) -> name of its primary metric."""
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 """(a_key, b_key) -> an imported comparison's line."""
 
@@ -32,83 +35,84 @@ _COPIED = ("difference", "ci_low", "ci_high", "p", "rule", "seeds")
 
 def compare(
     records: Sequence[Mapping[str, Any]],
-    primaries: Mapping[tuple[str, int], str],
+    primaries: Primaries,
     scores_of: ScoresOf,
     known: Known,
 ) -> list[dict[str, Any]]:
     """The lines of `comparisons.jsonl`.
 
-    primaries: (protocol, version) -> name of the primary metric. `difference` is a minus b; `p_holm` is
+    `difference` is a minus b; `p_holm` is
     adjusted over all comparisons that could be made; p is null where none could (one seed and no scores).
     """
-    if not records:
-        return []
-    lines = [
-        line for block in _blocks(records, primaries) for line in _compare_block(block, scores_of, known)
-    ]
+    blocks = _blocks(records, primaries)
+    lines = [line for block in blocks for line in _compare_block(block, scores_of, known)]
     made = [line for line in lines if line["p"] is not None]
     for line, adjusted in zip(made, comparison.holm([line["p"] for line in made])):
         line["p_holm"] = float(adjusted)
     return lines
 
 
+@dataclass(frozen=True)
+class _Entrant:
+    """A complete method or control: value and cache key by seed. `key` names the results it is made of."""
+
+    row: str
+    label: str
+    role: str
+    cells: Mapping[int, tuple[float, str]]
+    key: str
+
+
+@dataclass(frozen=True)
 class _Block:
-    """Methods and controls at equal protocol parameters: values by seed, and the keys of their results."""
+    """The entrants at equal protocol parameters, and what every comparison of them says about itself."""
 
-    def __init__(
-        self, metric: str, part: pd.DataFrame, values: Mapping[int, float], about: Mapping[str, Any]
-    ) -> None:
-        self.metric = metric
-        self.about = about
-        self.rows = list(dict.fromkeys(part["row"]))
-        self.label = dict(zip(part["row"], part["label"]))
-        self.role = dict(zip(part["row"], part["role"]))
-        self.cells: dict[str, dict[int, tuple[float, str]]] = {row: {} for row in self.rows}
-        for cell, row, seed, key in zip(part.index, part["row"], part["seed"], part["cache_key"]):
-            self.cells[row][seed] = (values[cell], key)
-        # What a comparison was made of: the results of both sides, whatever computer they lie on.
-        self.key = {
-            row: sha256_of(sorted(key for _, key in self.cells[row].values()))[:16] for row in self.rows
-        }
+    about: Mapping[str, Any]
+    entrants: list[_Entrant]
 
-    def pairs(self) -> Iterator[tuple[str, str]]:
+    def pairs(self) -> Iterator[tuple[_Entrant, _Entrant]]:
         """Method with method, and method with control; control with control says nothing."""
-        for a, b in combinations(self.rows, 2):
-            if self.role[a] == "method":
+        for a, b in combinations(self.entrants, 2):
+            if a.role == "method":
                 yield a, b
-            elif self.role[b] == "method":
+            elif b.role == "method":
                 yield b, a
 
     def cache_keys(self) -> list[str]:
-        return [key for cells in self.cells.values() for _, key in cells.values()]
-
-    def line(self, a: str, b: str, found: Mapping[str, Any]) -> dict[str, Any]:
-        names = {"a": self.label[a], "b": self.label[b], "a_row": a, "b_row": b}
-        keys = {"a_key": self.key[a], "b_key": self.key[b], "metric": self.metric, "p_holm": None}
-        return {**self.about, **names, **keys, **found}
+        return [key for entrant in self.entrants for _, key in entrant.cells.values()]
 
 
-def _blocks(
-    records: Sequence[Mapping[str, Any]], primaries: Mapping[tuple[str, int], str]
-) -> Iterator[_Block]:
-    cells = cell_frame(records)
-    complete = (cells["status"] == "ok").groupby(cells["row"]).transform("all")
-    entrants = cells[complete & cells["role"].isin(["method", "control"])]
-    for _, part in entrants.groupby("block", sort=False):
-        first = records[part.index[0]]
-        protocol = first["protocol"]
+def _blocks(records: Sequence[Mapping[str, Any]], primaries: Primaries) -> list[_Block]:
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        rows.setdefault(record["row"], []).append(record)
+    blocks: dict[str, _Block] = {}
+    for row, cells in rows.items():
+        protocol, data = cells[0]["protocol"], cells[0]["data"]
         metric = primaries.get((protocol["name"], protocol["version"]))
-        if metric is None:
+        entrant = None if metric is None else _entrant(row, cells, metric)
+        if entrant is None:
             continue
-        values = {cell: _value(records[cell], metric) for cell in part.index}
-        with_value = pd.Series(values).notna().groupby(part["row"]).transform("all")
         about = {
             "protocol": protocol["name"],
             "version": protocol["version"],
             "parameters": protocol["parameters"],
-            "data": {"name": first["data"]["name"], "parameters": first["data"]["parameters"]},
+            "data": {"name": data["name"], "parameters": data["parameters"]},
+            "metric": metric,
         }
-        yield _Block(metric, part[with_value], values, about)
+        blocks.setdefault(block_key(cells[0]), _Block(about, [])).entrants.append(entrant)
+    return list(blocks.values())
+
+
+def _entrant(row: str, records: Sequence[Mapping[str, Any]], metric: str) -> _Entrant | None:
+    """None for rows that are not compared, have failed cells, or lack a value."""
+    if records[0]["role"] not in ("method", "control") or any(r["status"] != "ok" for r in records):
+        return None
+    cells = {record["seed"]: (_value(record, metric), record["cache_key"]) for record in records}
+    if any(math.isnan(value) for value, _ in cells.values()):
+        return None
+    key = sha256_of(sorted(key for _, key in cells.values()))[:16]
+    return _Entrant(row, records[0]["label"], records[0]["role"], cells, key)
 
 
 def _value(record: Mapping[str, Any], metric: str) -> float:
@@ -119,24 +123,26 @@ def _value(record: Mapping[str, Any], metric: str) -> float:
 
 
 def _compare_block(block: _Block, scores_of: ScoresOf, known: Known) -> Iterator[dict[str, Any]]:
-    small = len(block.rows) <= MOST_BY_EXAMPLE
+    small = len(block.entrants) <= MOST_BY_EXAMPLE
     scores = scores_of(block.cache_keys()) if small else {}
-    by_seed = _by_seed(block)
+    by_seed = _by_seed(block.entrants)
     for a, b in block.pairs():
-        found = _by_example(block, a, b, scores) if scores else None
-        yield block.line(a, b, found or _imported(block, a, b, known) or by_seed(a, b))
+        found = _by_example(a, b, scores) if scores else None
+        found = found or _imported(a, b, known) or by_seed(a, b)
+        names = {"a": a.label, "b": b.label, "a_row": a.row, "b_row": b.row, "a_key": a.key, "b_key": b.key}
+        yield {**block.about, **names, **found, "p_holm": None}
 
 
-def _by_example(block: _Block, a: str, b: str, scores: Scores) -> dict[str, Any] | None:
+def _by_example(a: _Entrant, b: _Entrant, scores: Scores) -> dict[str, Any] | None:
     """By per-example scores over the seeds that both have; None where they do not pair."""
-    seeds = sorted(block.cells[a].keys() & block.cells[b].keys())
+    seeds = sorted(a.cells.keys() & b.cells.keys())
     left, right = (
-        [(value, scores.get(key, {})) for value, key in (block.cells[row][seed] for seed in seeds)]
-        for row in (a, b)
+        [(value, scores.get(key, {})) for value, key in (side.cells[seed] for seed in seeds)]
+        for side in (a, b)
     )
     if not seeds or not all(groups for _, groups in [*left, *right]):
         return None
-    rng = np.random.default_rng(derive_seed("compare", a, b))
+    rng = np.random.default_rng(derive_seed("compare", a.row, b.row))
     found = comparison.paired_difference(left, right, rng)
     rule = found.method
     if not rule.startswith(("paired bootstrap", "identical")):
@@ -151,33 +157,33 @@ def _by_example(block: _Block, a: str, b: str, scores: Scores) -> dict[str, Any]
     }
 
 
-def _imported(block: _Block, a: str, b: str, known: Known) -> dict[str, Any] | None:
+def _imported(a: _Entrant, b: _Entrant, known: Known) -> dict[str, Any] | None:
     """A comparison that came with the records, made of exactly these results."""
-    line = known.get((block.key[a], block.key[b]))
+    line = known.get((a.key, b.key))
     return None if line is None else {name: line[name] for name in _COPIED}
 
 
-def _by_seed(block: _Block) -> Callable[[str, str], dict[str, Any]]:
+def _by_seed(entrants: Sequence[_Entrant]) -> Callable[[_Entrant, _Entrant], dict[str, Any]]:
     """Seed-paired t of all pairs at once; what is given back looks one of them up."""
-    seeds = sorted({seed for cells in block.cells.values() for seed in cells})
+    seeds = sorted({seed for entrant in entrants for seed in entrant.cells})
     missing = (float("nan"), "")
-    values = np.array([[block.cells[row].get(seed, missing)[0] for seed in seeds] for row in block.rows])
-    difference, low, high, p_value = comparison.paired_t_matrix(values.reshape(len(block.rows), len(seeds)))
-    there = np.isfinite(values).reshape(difference.shape[0], -1).astype(int)
+    values = np.array([[entrant.cells.get(seed, missing)[0] for seed in seeds] for entrant in entrants])
+    difference, low, high, p_value = comparison.paired_t_matrix(values)
+    there = np.isfinite(values).astype(int)
     count = there @ there.T
-    place = {row: index for index, row in enumerate(block.rows)}
+    place = {entrant.row: index for index, entrant in enumerate(entrants)}
 
-    def look_up(a: str, b: str) -> dict[str, Any]:
-        at = place[a], place[b]
-        seeds = int(count[at])
-        tested = seeds > 1 and not np.isnan(low[at])
+    def look_up(a: _Entrant, b: _Entrant) -> dict[str, Any]:
+        at = place[a.row], place[b.row]
+        shared = int(count[at])
+        tested = shared > 1 and bool(np.isfinite(low[at]))
         return {
             "difference": encode_float(float(difference[at])),
-            "ci_low": encode_float(float(low[at])) if tested else None,
-            "ci_high": encode_float(float(high[at])) if tested else None,
+            "ci_low": float(low[at]) if tested else None,
+            "ci_high": float(high[at]) if tested else None,
             "p": float(p_value[at]) if tested else None,
-            "rule": f"paired t over {seeds} seeds" if tested else "none: fewer than two seeds in common",
-            "seeds": seeds,
+            "rule": f"paired t over {shared} seeds" if tested else "none: fewer than two seeds in common",
+            "seeds": shared,
         }
 
     return look_up
