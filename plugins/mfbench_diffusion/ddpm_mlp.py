@@ -26,12 +26,12 @@ class DDPM(DiffusionModel):
     def __init__(
         self,
         num_steps: int = 100,
-        width: int = 128,
+        width: int = 64,
         depth: int = 2,
         fourier_features: int = 32,
         frequency: float = 3.0,
         time_features: int = 16,
-        iterations: int = 30_000,
+        iterations: int = 10_000,
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         ema: float = 0.999,
@@ -58,7 +58,6 @@ class DDPM(DiffusionModel):
         self.shape = spec.shape
         network = FourierMLP(
             torch.Size(spec.shape).numel(),
-            num_steps=self.schedule.num_steps,
             width=self.width,
             depth=self.depth,
             fourier_features=self.fourier_features,

@@ -1,4 +1,4 @@
-"""The network of `ddpm_mlp`: a multilayer perceptron on Fourier features of x and of the time."""
+"""The network of `ddpm_mlp`: a multilayer perceptron on Fourier features of x and of the noise level."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from mfbench import NoiseSchedule
+from mfbench_diffusion.grids import ASINH_SCALE
+
+
+_RATES = 0.2, 3.0
+"""Slowest and fastest feature of the noise level, in radians a unit of u, which runs from 0 to about 8."""
+
+
+def noise_level(alpha_bar: Tensor) -> Tensor:
+    """u = asinh(sigma / 0.1), sigma = sqrt((1 - abar) / abar)."""
+    return torch.asinh(((1 - alpha_bar) / alpha_bar).sqrt() / ASINH_SCALE)
 
 
 class FourierMLP(nn.Module):
-    """(x, t) -> v, each of `depth` hidden layers `width` wide.
+    """(x, u) -> v, each of `depth` hidden layers `width` wide; u = asinh(sigma / 0.1) is the noise level.
 
     The first layer sees x, sin and cos of `fourier_features` random projections of x (Tancik et al. 2020),
     whose frequency vectors are Gaussian with root mean square length `frequency` (radians a unit of x), and
-    `time_features` sines and cosines of t. The fastest of those turns by 1 radian in a step of 1/T, so that
-    the network stays smooth between the steps.
+    `time_features` sines and cosines of u. These turn by less than 1 radian in a step of 1/T (T >= 100), so
+    that the network is smooth between the steps; and it is smooth in sigma, which t is not: log abar has a
+    kink at every k/T, and solvers of high order stumble over each.
     """
 
     frequencies: Tensor
@@ -27,7 +38,6 @@ class FourierMLP(nn.Module):
         self,
         dim: int,
         *,
-        num_steps: int,
         width: int,
         depth: int,
         fourier_features: int,
@@ -37,10 +47,10 @@ class FourierMLP(nn.Module):
         super().__init__()
         self.frequency = frequency
         self.register_buffer("frequencies", torch.zeros(dim, fourier_features))
-        rates = torch.logspace(0, math.log10(num_steps), time_features // 2)  # radians a unit of t
+        rates = torch.logspace(*map(math.log10, _RATES), time_features // 2)
         self.register_buffer("rates", rates, persistent=False)
         self.from_x = nn.Linear(dim + 2 * fourier_features, width)
-        self.from_t = nn.Linear(2 * len(rates), width, bias=False)
+        self.from_u = nn.Linear(2 * len(rates), width, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.out = nn.Linear(width, dim)
 
@@ -48,17 +58,17 @@ class FourierMLP(nn.Module):
     def initialise(self, rng: torch.Generator) -> None:
         """Random frequencies, and weights uniform within 1 / sqrt(inputs), all drawn from `rng`."""
         self.frequencies.normal_(0, self.frequency / math.sqrt(len(self.frequencies)), generator=rng)
-        for layer in (self.from_x, self.from_t, *self.hidden, self.out):
+        for layer in (self.from_x, self.from_u, *self.hidden, self.out):
             for parameter in layer.parameters():
                 bound = 1 / math.sqrt(layer.in_features)
                 parameter.uniform_(-bound, bound, generator=rng)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """The shape of x (n, ...); t is (n,), or (1,) for one time that all rows share."""
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        """The shape of x (n, ...); u is (n,), or (1,) for one level that all rows share."""
         flat = x.flatten(1)
-        phase, turn = flat @ self.frequencies, t[:, None] * self.rates
+        phase, turn = flat @ self.frequencies, u[:, None] * self.rates
         h = self.from_x(torch.cat([flat, phase.sin(), phase.cos()], 1))
-        h = nn.functional.silu(h + self.from_t(torch.cat([turn.sin(), turn.cos()], 1)))
+        h = nn.functional.silu(h + self.from_u(torch.cat([turn.sin(), turn.cos()], 1)))
         for layer in self.hidden:
             h = nn.functional.silu(layer(h))
         v: Tensor = self.out(h)
@@ -80,9 +90,9 @@ class NetworkPredictor:
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         if t.stride(0) == 0:  # one time, expanded: embedded once
             t = t[:1]
-        t = t.to(x.dtype)
-        alpha_bar = self.schedule.alpha_bar(t).view(-1, *[1] * (x.ndim - 1))
-        v: Tensor = self._network(x.dtype)(x, t)
+        alpha_bar = self.schedule.alpha_bar(t.to(x.dtype))
+        v: Tensor = self._network(x.dtype)(x, noise_level(alpha_bar))
+        alpha_bar = alpha_bar.view(-1, *[1] * (x.ndim - 1))
         return alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * x
 
     def _network(self, dtype: torch.dtype) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from mfbench import NoiseSchedule, Progress
-from mfbench_diffusion.network import FourierMLP
+from mfbench_diffusion.network import FourierMLP, noise_level
 
 _BLOCK = 2**18
 """Numbers drawn at once: many small batches a block, so that drawing costs little beside the network."""
@@ -20,7 +20,7 @@ _PROGRESS_EVERY = 100
 def noisy_batches(
     x: Tensor, schedule: NoiseSchedule, batch_size: int, iterations: int, rng: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(x_t, t, v), `iterations` times, for rows x_0 drawn from x with replacement.
+    """(x_t, u, v), `iterations` times, for rows x_0 drawn from x with replacement.
 
     The times of a batch are t = u^2 with u stratified over [0, 1): evenly covered, which lowers the variance
     of the gradient (Kingma et al. 2021), and denser towards 0, where the terms of the bound weigh most.
@@ -33,9 +33,11 @@ def noisy_batches(
         strata = torch.arange(batch_size, dtype=x.dtype, device=x.device) / batch_size
         t = ((offset + strata) % 1) ** 2
         eps = torch.randn(x0.shape, generator=rng, dtype=x.dtype, device=x.device)
-        alpha_bar = schedule.alpha_bar(t).view(*t.shape, *[1] * (x.ndim - 1))
+        alpha_bar = schedule.alpha_bar(t)
+        u = noise_level(alpha_bar)
+        alpha_bar = alpha_bar.view(*t.shape, *[1] * (x.ndim - 1))
         signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        yield from zip(signal * x0 + noise * eps, t, signal * eps - noise * x0)
+        yield from zip(signal * x0 + noise * eps, u, signal * eps - noise * x0)
 
 
 def train(
@@ -53,8 +55,8 @@ def train(
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, iterations))
     average = AveragedModel(network, avg_fn=_Average(ema**_AVERAGE_EVERY))
-    for done, (x_t, t, v) in enumerate(batches, 1):
-        loss = (network(x_t, t) - v).square().mean()
+    for done, (x_t, u, v) in enumerate(batches, 1):
+        loss = (network(x_t, u) - v).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
