@@ -32,9 +32,12 @@ class Schedule:
     def done(self, fit_key: str) -> None:
         """A fit is done: what waited for it alone can be done."""
         for job in self._waiting.pop(fit_key, ()):
-            missing = self._missing[id(job)]
+            missing = self._missing.get(id(job))
+            if missing is None:  # another of its fits has failed
+                continue
             missing.discard(fit_key)
             if not missing:
+                del self._missing[id(job)]
                 self._release(job)
 
     def failed(self, fit_key: str) -> Iterable[Job]:

@@ -48,6 +48,7 @@ def run_lock(store: Path) -> Iterator[None]:
         yield
     finally:
         os.ftruncate(descriptor, 0)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         _held.discard(descriptor)
         os.close(descriptor)
 
