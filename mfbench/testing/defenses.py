@@ -32,9 +32,9 @@ class DefenseChecks(MethodChecks):
         classes = len(self.data.train.names["classes"])
         for count in (1, len(self.inputs)):
             x = self.inputs[:count]
-            checked_samples(self.method.logits(x), (count, classes), self.method, "logits")
+            checked_samples(self.method.logits(x.clone()), (count, classes), self.method, "logits")
             checked_samples(
-                self.respond(self.method, x, self.workshop.rng("check")),
+                self.respond(self.method, x.clone(), self.workshop.rng("check")),
                 (count, classes),
                 self.method,
                 "defended_logits",

@@ -27,7 +27,7 @@ class DisentanglerChecks(MethodChecks):
 
     def codes(self) -> str | None:
         """`encode`: (n, d), finite, the same at every call."""
-        codes = self.method.encode(self.inputs)
+        codes = self.method.encode(self.inputs.clone())
         shape = tuple(codes.shape) if isinstance(codes, Tensor) else ()
         require(len(shape) == 2 and shape[1] > 0, f"encode must return (n, d), not {shape}")
         checked_samples(codes, (len(self.inputs), shape[1]), self.method, "encode")
@@ -36,14 +36,14 @@ class DisentanglerChecks(MethodChecks):
 
     def decoding(self) -> None:
         """`decode`: codes back to samples, finite."""
-        decoded = self.method.decode(self.method.encode(self.inputs))
+        decoded = self.method.decode(self.method.encode(self.inputs.clone()))
         checked_samples(decoded, tuple(self.inputs.shape), self.method, "decode")
 
     def symbols(self) -> None:
         """`symbols`, where there are some: (n, d) int64."""
         if type(self.method).symbols is Disentangler.symbols:
             raise NotApplicable("no discrete message")
-        symbols = self.method.symbols(self.inputs)
+        symbols = self.method.symbols(self.inputs.clone())
         require(isinstance(symbols, Tensor), f"symbols must return a tensor, not {type(symbols).__name__}")
         shape, dtype = tuple(symbols.shape), symbols.dtype
         right = len(shape) == 2 and shape[0] == len(self.inputs) and dtype == torch.int64

@@ -42,7 +42,7 @@ class LikelihoodChecks(MethodChecks):
     def scores(self) -> None:
         """Shape (n,), floating-point, no NaN, for one sample and for many."""
         for count in (1, len(self.inputs)):
-            answer = self.respond(self.method, self.inputs[:count], self.workshop.rng("check"))
+            answer = self.respond(self.method, self.inputs[:count].clone(), self.workshop.rng("check"))
             checked_scores(answer, count, self.method)
 
     def densities(self) -> str | None:

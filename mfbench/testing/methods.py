@@ -51,7 +51,7 @@ class MethodChecks:
     @cached_property
     def inputs(self) -> Tensor:
         """(EXAMPLES, ...) what it is asked about: test samples, unless the kind says otherwise."""
-        return self.data.test.x[:EXAMPLES]
+        return self.data.test.x[:EXAMPLES].clone()
 
     def respond(self, method: Any, x: Tensor, rng: torch.Generator) -> Tensor:
         """The method's answer to these inputs, one row an input."""

@@ -55,7 +55,7 @@ class ProtocolChecks:
         return self._first_ready(self.protocol.kind, self.workshop.registry.names(self.protocol.kind))
 
     def _first_ready(self, kind: str, names: Sequence[str], ranked: bool = True) -> tuple[str, Any]:
-        """The first of them that works on the data, those that need no training or references before others."""
+        """The first of them that works on the data; those without training or references before others."""
         signatures = read_signatures(self.workshop.registry, [(kind, name) for name in names], {}).values()
         for signature in sorted(signatures, key=_effort):
             if ranked and signature.role != "method":

@@ -1,0 +1,410 @@
+"""Deliberately broken plugins: each is a sound one of tests/plugins with one thing changed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PLUGINS = Path(__file__).parent.parent / "plugins"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In class `of` of a file, `old` becomes `new`; then `check` fails, and its message matches `why`."""
+
+    name: str
+    file: str
+    kind: str
+    of: str
+    old: str
+    new: str
+    check: str
+    why: str
+
+
+def _of(file: str, kind: str, of: str, *changes: tuple[str, str, str, str, str]) -> list[Mutant]:
+    return [Mutant(name, file, kind, of, *change) for name, *change in changes]
+
+
+LIKELIHOODS = _of(
+    "diagonal_gaussian",
+    "likelihood",
+    "DiagonalGaussian",
+    (
+        "raises_in_fit",
+        "x = data.train.x.flatten(1)",
+        'raise RuntimeError("no convergence")',
+        "fits",
+        "RuntimeError: no convergence",
+    ),
+    ("peeks_at_the_test_split", "data.train.x", "data.test.x", "fits", "fit is given no test split"),
+    (
+        "standardises_in_place",
+        "x = data.train.x.flatten(1)",
+        "x = data.train.x.mul_(2.0)",
+        "fits",
+        "changes the training data",
+    ),
+    (
+        "keeps_a_dimension",
+        ".sum(1)",
+        ".sum(1, keepdim=True)",
+        "scores",
+        r"must return shape \(1,\), not \(1, 1\)",
+    ),
+    ("gives_nan", ".sum(1)", ".sum(1).sub(1e9).log()", "scores", "returned NaN for 1 of 1"),
+    ("gives_integers", ".sum(1)", ".sum(1).long()", "scores", "floating-point numbers, not torch.int64"),
+    ("gives_numpy", ".sum(1)", ".sum(1).numpy()", "scores", "must return a torch.Tensor, not ndarray"),
+    (
+        "calls_itself_unbounded",
+        "def __init__",
+        'bound = "upper"\n\n    def __init__',
+        "densities",
+        "bound is 'upper'",
+    ),
+    ("reverses_the_sign", ".sum(1)", ".sum(1).neg()", "orientation", "is the sign reversed"),
+    ("scores_all_alike", ".sum(1)", ".sum(1).mul(0)", "orientation", r"AUROC 0.500 on an easy pair"),
+    (
+        "changes_its_state",
+        ".sum(1)",
+        ".sum(1) + self.mean.add_(0.1).sum()",
+        "same seed",
+        "asked twice with the same seed",
+    ),
+    (
+        "draws_globally_in_fit",
+        "self.mean, self.std = x.mean(0), ",
+        "self.mean, self.std = x.mean(0) + torch.rand(1), ",
+        "global generators",
+        "fit draws from the global generator of torch",
+    ),
+    (
+        "draws_globally_in_score",
+        ".sum(1)",
+        ".sum(1) + torch.rand(len(x))",
+        "global generators",
+        "the answer draws from the global generator of torch",
+    ),
+    (
+        "clamps_in_place",
+        "x.flatten(1)).sum(1)",
+        "x.clamp_(-1, 1).flatten(1)).sum(1)",
+        "inputs untouched",
+        "changed in place",
+    ),
+    (
+        "subtracts_the_batch_mean",
+        ".sum(1)",
+        ".sum(1) - x.mean()",
+        "batches",
+        "splitting the batch changes answers",
+    ),
+    (
+        "adds_the_position",
+        ".sum(1)",
+        ".sum(1) + torch.arange(len(x))",
+        "order",
+        "permuting the batch changes answers",
+    ),
+    (
+        "adds_random_positions",
+        ".sum(1)",
+        ".sum(1) + torch.randn(len(x), generator=rng).sort().values",
+        "order",
+        "permuting the batch changes the distribution",
+    ),
+    (
+        "forgets_the_std",
+        '{"mean": self.mean, "std": self.std}',
+        '{"mean": self.mean, "std": 0 * self.std + 2}',
+        "state",
+        "after load_state_dict answers differ",
+    ),
+    ("saves_a_list", '"mean": self.mean,', '"mean": self.mean.tolist(),', "state", "is a list"),
+    ("saves_nothing", '{"mean": self.mean, "std": self.std}', "{}", "state", "empty after fit"),
+    ("has_no_type_hint", "floor: float = 1e-3", "floor=1e-3", "signature", "'floor' has no type hint"),
+    ("needs_a_value", "floor: float = 1e-3", "floor: float", "fits", "needs a value for 'floor'"),
+    (
+        "is_no_likelihood",
+        "mfbench.Likelihood",
+        "mfbench.Sampler",
+        "signature",
+        "not a subclass of mfbench.Likelihood",
+    ),
+)
+GENERATORS = _of(
+    "diagonal_gaussian",
+    "generator",
+    "GaussianSampler",
+    (
+        "gives_too_few",
+        "randn(count,",
+        "randn(max(1, count - 1),",
+        "samples",
+        r"must return shape \(24, 2\), not \(23, 2\)",
+    ),
+    ("gives_infinity", "self.scale * std", "self.scale / (0 * std)", "samples", "non-finite values"),
+    (
+        "ignores_rng",
+        "generator=rng,",
+        "generator=torch.Generator().manual_seed(0),",
+        "variety",
+        "two seeds give the same samples",
+    ),
+    ("collapses", "std * z", "std * z[:1]", "variety", "are all the same"),
+    (
+        "draws_globally",
+        "generator=rng,",
+        "",
+        "global generators",
+        "the answer draws from the global generator of torch",
+    ),
+)
+SAMPLERS = _of(
+    "euler_sampler",
+    "sampler",
+    "Euler",
+    (
+        "leaves_out_the_shorter_step",
+        "math.ceil(",
+        "math.floor(",
+        "any step",
+        "does the last, shorter step reach t = 0",
+    ),
+    (
+        "stops_half_way",
+        "range(steps)",
+        "range(steps // 2)",
+        "convergence",
+        "does not converge to the exact solution",
+    ),
+    (
+        "has_the_wrong_factor",
+        "- sigma[k]) *",
+        "- sigma[k]) * 0.9 *",
+        "convergence",
+        "does not converge to the exact solution",
+    ),
+    ("never_moves", "+ (sigma[k + 1] - sigma[k]) *", "+ 0 *", "convergence", "does not converge"),
+    ("clips", "return y", "return y.clamp(-1, 1)", "convergence", "does not converge"),
+    (
+        "gives_times_beyond_one",
+        "float(times[k])",
+        "float(times[k]) * 100",
+        "samples",
+        r"given times from 100 to 100, not in \[0, 1\]",
+    ),
+    ("gives_one_time", "torch.full((len(y),),", "torch.full((1,),", "samples", r"times of shape \(1,\)"),
+    (
+        "overstates_its_steps",
+        "evaluations_per_step = 1",
+        "evaluations_per_step = 4",
+        "evaluations",
+        "evaluations_per_step is 4, but 1 were counted",
+    ),
+    (
+        "is_random_in_secret",
+        "return y",
+        "return y + 0 if rng is None else y + 0.01 * torch.randn(y.shape, generator=rng).to(y)",
+        "determinism",
+        "deterministic is True, but two seeds",
+    ),
+    (
+        "is_not_random",
+        "deterministic = True",
+        "deterministic = False",
+        "determinism",
+        "deterministic is False, but two seeds",
+    ),
+    (
+        "wants_whole_steps",
+        "steps = math.ceil(",
+        "assert 100 % step == 0, 'h must divide T'\n        steps = math.ceil(",
+        "any step",
+        "AssertionError: h must divide T",
+    ),
+    (
+        "spreads_too_far",
+        "return y",
+        "return y + 0.5 * torch.randn(y.shape, generator=rng, dtype=y.dtype)\n\n    deterministic = False",
+        "distribution",
+        "off by",
+    ),
+)
+DISENTANGLERS = _of(
+    "pca_disentangler",
+    "disentangler",
+    "PCA",
+    (
+        "keeps_the_image",
+        "return (x.flatten(1) - self.mean) @ self.directions",
+        "return x - x.mean()",
+        "codes",
+        r"encode must return \(n, d\)",
+    ),
+    (
+        "encodes_nothing",
+        "return (x.flatten(1) - self.mean) @ self.directions",
+        "return 0 * (x.flatten(1) - self.mean) @ self.directions",
+        "codes",
+        "every sample the same code",
+    ),
+    (
+        "decodes_flat",
+        ".unflatten(1, self.shape)",
+        "",
+        "decoding",
+        r"PCA_\w*.decode must return shape|decode must return shape",
+    ),
+    ("has_float_symbols", ".long()", ".float()", "symbols", "int64"),
+    (
+        "normalises_by_batch",
+        "(x.flatten(1) - self.mean)",
+        "(x.flatten(1) - x.flatten(1).mean(0))",
+        "batches",
+        "splitting the batch changes answers",
+    ),
+)
+DEFENSES = _of(
+    "logistic_defense",
+    "defense",
+    "LogisticRegression",
+    (
+        "answers_labels",
+        "return linear(x.flatten(1) - 0.5, self.weight)",
+        "return linear(x.flatten(1) - 0.5, self.weight).argmax(1).float()",
+        "logits",
+        "logits must return shape",
+    ),
+    (
+        "hides_its_gradient",
+        "return linear(x.flatten(1) - 0.5, self.weight)",
+        "return linear(x.detach().flatten(1) - 0.5, self.weight)",
+        "gradients",
+        "not differentiable in x",
+    ),
+    ("leaves_the_range", ".clamp(0, 1)", ".mul(3)", "purification", r"not in \[0, 1\]"),
+    (
+        "learns_nothing",
+        "self.rate * gradient",
+        "0 * gradient",
+        "accuracy",
+        "accuracy 0.50 on clean, easy images",
+    ),
+    (
+        "draws_globally",
+        "torch.randn(x.shape, generator=rng,",
+        "torch.randn(x.shape,",
+        "global generators",
+        "draws from the global generator of torch",
+    ),
+)
+ATTACKS = _of(
+    "logistic_defense",
+    "attack",
+    "MaskedGradient",
+    ("ignores_the_mask", "threat.masks is None", "True", "masks", "changed beyond any one of the masks"),
+    (
+        "ignores_the_radius",
+        "(threat.radius or 1.0)",
+        "1.0",
+        "radius",
+        "the radius is 0.1, but a pixel changes by",
+    ),
+    ("leaves_the_range", ".clamp(0, 1)", "", "masks", r"not in \[0, 1\]"),
+    (
+        "goes_downhill",
+        "(threat.radius or 1.0) *",
+        "-(threat.radius or 1.0) *",
+        "strength",
+        "turns 0% of a linear classifier's right answers",
+    ),
+    (
+        "divides_by_zero",
+        "gradient.sign()",
+        "(gradient / gradient.abs().amax())",
+        "zero gradients",
+        "non-finite values",
+    ),
+)
+DATASETS = _of(
+    "ring_protocol",
+    "dataset",
+    "Ring",
+    (
+        "has_another_shape",
+        "shape = (2,)",
+        "shape = (3,)",
+        "splits",
+        r"must return shape \(256, 3\), not \(256, 2\)",
+    ),
+    ("has_float_labels", ".long()", ".float()", "labels", "train.y must be"),
+    ("has_too_few_names", '("upper", "lower")', '("upper",)', "labels", "beyond the 1 names of classes"),
+    (
+        "draws_globally",
+        "generator=rng)\n        return",
+        ")\n        return",
+        "same seed",
+        "have different test splits",
+    ),
+    (
+        "serves_train_as_test",
+        '"ring", split, self.seed',
+        '"ring", self.seed',
+        "leakage",
+        "100% of the test samples are training samples",
+    ),
+    (
+        "forgets_its_seed",
+        "super().__init__(seed=seed)",
+        "super().__init__()",
+        "digest",
+        "does not depend on the seed",
+    ),
+)
+PROTOCOLS = _of(
+    "ring_protocol",
+    "protocol",
+    "HeldOutDensity",
+    (
+        "names_another_metric",
+        'Value("log_density"',
+        'Value("density"',
+        "evaluates",
+        "metric 'density' is none of the protocol's",
+    ),
+    (
+        "has_no_overall_value",
+        '"log_density", "", mean',
+        '"log_density", "test", mean',
+        "evaluates",
+        "no value of the primary metric",
+    ),
+    ("draws_globally", "mean.value,", "mean.value + float(torch.rand(1)),", "same seed", "values differ"),
+    ("times_nothing", "clock.measure(", "(lambda f: None)(", "timing", "called 0 times in the quality pass"),
+    (
+        "has_two_primaries",
+        "primary=True),)",
+        'primary=True), mfbench.Metric("n", primary=True))',
+        "signature",
+        "exactly one",
+    ),
+)
+
+MUTANTS = [*LIKELIHOODS, *GENERATORS, *SAMPLERS, *DISENTANGLERS, *DEFENSES, *ATTACKS, *DATASETS, *PROTOCOLS]
+
+
+def source_of(file: str) -> str:
+    """The sound plugin with all its mutants registered beside its own names."""
+    text = (PLUGINS / f"{file}.py").read_text()
+    _, *parts = re.split(r"(?=^class |^@mfbench\.hookimpl)", text, flags=re.MULTILINE)
+    bodies, registrations = [], []
+    for number, mutant in enumerate(mutant for mutant in MUTANTS if mutant.file == file):
+        (body,) = (part for part in parts if part.startswith(f"class {mutant.of}("))
+        assert mutant.old in body, f"{mutant.name}: {mutant.old!r} is not in {mutant.of}"
+        name = f"{mutant.of}{number}"
+        bodies.append(body.replace(mutant.old, mutant.new).replace(f"class {mutant.of}(", f"class {name}("))
+        registrations.append(f'    registry.{mutant.kind}("{mutant.name}", {name}, summary="broken")\n')
+    hook = text.index("@mfbench.hookimpl")
+    return "".join([text[:hook], *bodies, text[hook:], *registrations])

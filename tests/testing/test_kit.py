@@ -1,0 +1,79 @@
+"""Sound plugins pass every check; each deliberately broken one fails the check meant for it, saying why."""
+
+import re
+
+import pytest
+from mutants import MUTANTS, source_of
+
+from mfbench.errors import UserError
+from mfbench.testing import Finding, check_plugin
+
+KINDS_OF = {
+    "diagonal_gaussian": {"likelihood", "generator"},
+    "euler_sampler": {"sampler"},
+    "pca_disentangler": {"disentangler"},
+    "logistic_defense": {"defense", "attack"},
+    "ring_protocol": {"dataset", "protocol"},
+}
+
+
+BROKEN = {mutant.name for mutant in MUTANTS}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Findings on a file with all its mutants, made when first asked for."""
+    folder, known = tmp_path_factory.mktemp("mutants"), {}
+
+    def find(file):
+        if file not in known:
+            path = folder / f"{file}.py"
+            path.write_text(source_of(file))
+            known[file] = check_plugin(str(path))
+        return known[file]
+
+    return find
+
+
+@pytest.mark.parametrize("file", KINDS_OF)
+def test_small_real_methods_pass(file, found):
+    findings = [finding for finding in found(file) if finding.name not in BROKEN]
+    assert [str(finding) for finding in findings if not finding.ok] == []
+    assert {finding.kind for finding in findings} == {"plugin"} | KINDS_OF[file]
+    assert sum(not finding.skipped for finding in findings) > 4 * len(KINDS_OF[file])
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.kind}-{mutant.name}")
+def test_broken_plugins_are_rejected_saying_why(mutant, found):
+    mine = [f for f in found(mutant.file) if (f.kind, f.name) == (mutant.kind, mutant.name)]
+    failed = {finding.check: finding.message for finding in mine if not finding.ok}
+    assert mutant.check in failed, [str(finding) for finding in mine]
+    assert re.search(mutant.why, failed[mutant.check]), failed
+
+
+def test_a_plugin_that_cannot_be_imported_is_one_finding(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import mfbench\nimport no_such_library\n")
+    (finding,) = check_plugin(str(path))
+    assert not finding.ok
+    assert (finding.kind, finding.check) == ("plugin", "loads")
+    assert "no_such_library" in finding.message
+
+
+def test_a_missing_file_is_a_users_mistake():
+    with pytest.raises(UserError, match="there is no file"):
+        check_plugin("./no_such_plugin.py")
+
+
+def test_findings_read_as_one_line():
+    assert str(Finding("sampler", "rk4", "order", False, "it is 1")) == "FAILED  sampler rk4: order: it is 1"
+    assert str(Finding("sampler", "rk4", "device", True, "no GPU", skipped=True)).startswith(
+        "skipped sampler"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plugin", ["mfbench", "mfbench_baselines", "mfbench_diffusion"])
+def test_first_party_plugins_pass(plugin):
+    findings = check_plugin(plugin)
+    assert [str(finding) for finding in findings if not finding.ok] == []
