@@ -13,8 +13,8 @@ and with pytest, whose plugin comes with mfbench::
         mfbench_check("my_package")
 
 Every registered name is made with its default parameters (training budgets called `iterations`, `epochs` or
-`steps` are cut), fitted on small data sets, and asked for what its kind promises. docs/plugins.md lists the
-checks.
+`steps` are cut), fitted on small data sets, and asked for what its kind promises. The checks of a kind are
+the methods of its class here: `SamplerChecks`, `LikelihoodChecks`, ...
 """
 
 from __future__ import annotations
