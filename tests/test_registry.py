@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,33 @@ def test_a_hanging_import_is_given_up_and_the_next_question_answered(write):
     slow, fast = probe.ask(questions, time_limit=4)
     assert slow == {"error": "was still importing after 4 s"}
     assert [card["name"] for card in fast["cards"]] == ["halves"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_no_child_outlives_a_killed_parent(write, tmp_path):
+    pid = tmp_path / "pid"
+    source = (
+        f"import os, time, pathlib\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\ntime.sleep(60)"
+    )
+    path = write("waiting.py", source)
+    code = "import sys; from mfbench.registry import load_registry; load_registry(sys.argv[1:])"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    wait_for(lambda: pid.is_file() and pid.read_text())
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not Path(f"/proc/{pid.read_text()}").exists() or is_dead(int(pid.read_text())))
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process is a zombie: ended, and not waited for by whoever inherited it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
 def test_what_a_plugin_prints_does_not_disturb_the_answers(write):

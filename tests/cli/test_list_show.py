@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import mfbench
 from mfbench.cli import _tables, main
 from mfbench.registry import load_registry
 
@@ -112,6 +113,58 @@ def test_show_of_a_cell_without_a_store(tmp_path, monkeypatch, capsys):
     assert main(["show", "0123abcd"]) == 2
     assert "results.sqlite" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+FAILING = """
+    import mfbench
+
+    class Failing(mfbench.Likelihood):
+        \"\"\"Fails.\"\"\"
+
+        def fit(self, data, *, rng, progress):
+            raise ValueError("on purpose")
+
+    @mfbench.hookimpl
+    def mfbench_register(registry):
+        registry.likelihood("failing", Failing, summary="")
+"""
+
+SUITE = """
+    [suite]
+    name = "shown"
+    seeds = [0]
+    timing = false
+    plugins = ["failing.py"]
+
+    [[run]]
+    protocol = "ood_auroc"
+    data = { name = "moons", count = 100, test_count = 50 }
+    against = [{ name = "circles", test_count = 50 }]
+    methods = ["gaussian", "failing"]
+"""
+
+
+def test_show_of_a_cell_tells_what_was_asked_and_what_came_of_it(write, tmp_path, capsys):
+    write("failing.py", FAILING)
+    store = str(tmp_path / "store.sqlite")
+    mfbench.run(write("suite.toml", SUITE), store=store, executor="inline", device="cpu")
+    frame = mfbench.results(store).drop_duplicates("cell_id").set_index("method")
+    capsys.readouterr()
+    assert main(["show", frame.cell_id["gaussian"][:8], "--store", store]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"cell {frame.cell_id['gaussian']}\n")
+    for line in (
+        r"  method +gaussian",
+        r"  status +ok",
+        r"  seed +0",
+        r"  auroc +circles +0\.\d+ +\[0\.\d+, .*n = 100",
+    ):
+        assert re.search(f"^{line}$", out, re.MULTILINE), line
+    assert main(["show", frame.cell_id["failing"][:8], "--store", store]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  status +failed$", out, re.MULTILINE)
+    assert "ValueError: on purpose" in out
+    assert 'raise ValueError("on purpose")' in out
 
 
 # -- tables -------------------------------------------------------------------------------------------------
