@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mfbench.artifacts import verified_hash
-from mfbench.choices import choice_identity
+from mfbench.plan.choices import choice_identity
 from mfbench.engine.records import FINAL
 from mfbench.identity import canonical
 from mfbench.plan import Cell, Fit, Plan

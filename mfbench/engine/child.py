@@ -29,8 +29,9 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Serve tasks until standard input ends."""
-    tasks, answers = _private_descriptors()
-    _watch(tasks, answers)
+    tasks, answers, words = (os.dup(descriptor) for descriptor in range(3))
+    _open_standard(words)
+    _watch(tasks, (answers, words))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=False)  # the supervisor asks where a hung cell stands
@@ -42,6 +43,7 @@ def main() -> None:
         worker = _prepare(hello, out)
         for line in lines:
             _send(out, {"begun": True})
+            _open_standard(words)
             record = worker.execute(json.loads(line), lambda message: _send(out, message))
             _send(out, {"record": record})
 
@@ -73,21 +75,21 @@ def _start_cuda(device: str) -> None:
     torch.zeros(1, device=device)
 
 
-def _private_descriptors() -> tuple[int, int]:
-    """Standard input and output under new numbers; in their places /dev/null and standard error."""
-    tasks, answers = os.dup(0), os.dup(1)
+def _open_standard(words: int) -> None:
+    """Standard input is empty, output and errors are `words`, whatever the last cell did to them."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    return tasks, answers
+    if null != 0:
+        os.close(null)
+    os.dup2(words, 1)
+    os.dup2(words, 2)
 
 
-def _watch(tasks: int, answers: int) -> None:
+def _watch(tasks: int, others: tuple[int, ...]) -> None:
     """Fork the watcher, while this process is small and has one thread."""
     if os.fork():
         return
-    for inherited in (0, 1, 2, answers):  # or the end of the process itself would go unseen
+    for inherited in (0, 1, 2, *others):  # or the end of the process itself would go unseen
         os.close(inherited)
     poll = select.poll()
     poll.register(tasks, 0)  # reports only that all writers are gone, and takes nothing from the pipe

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mfbench import artifacts
-from mfbench.choices import choice_key
+from mfbench.plan.choices import choice_key
 from mfbench.contracts import Dataset, Method, Progress
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.records import Task

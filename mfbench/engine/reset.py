@@ -26,9 +26,10 @@ def reset(dtype: str, threads: int, seed: int, device: str) -> torch.dtype:
     torch.set_grad_enabled(True)
     torch.set_float32_matmul_precision("highest")
     _deterministic()
+    _seed(derive_seed("global", seed))
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    _seed(derive_seed("global", seed))
+        torch.cuda.manual_seed_all(derive_seed("global", seed))
     return kind
 
 
@@ -53,6 +54,6 @@ def _deterministic() -> None:
 
 
 def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed keeps a note for every idle accelerator
     np.random.seed(seed % 2**32)
     random.seed(seed)

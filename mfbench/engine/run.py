@@ -23,6 +23,7 @@ from mfbench.engine.provenance import provenance
 from mfbench.engine.records import ended, error_of, now
 from mfbench.engine.schedule import Job, Schedule
 from mfbench.errors import UserError
+from mfbench.plan.labels import plain_label
 from mfbench.paths import cache_root
 from mfbench.plan import Cell, Fit, Plan
 from mfbench.store import Store
@@ -292,7 +293,7 @@ class _Run:
 
 def _fit_error(fit: Fit, record: Mapping[str, Any]) -> dict[str, str]:
     error = record["error"] or error_of("Unknown", record["status"])
-    name = f"{fit.choice['kind']} {fit.choice['name']} on {fit.data['name']}, seed {fit.seed}"
+    name = f"{fit.choice['kind']} {plain_label(fit.choice)} on {plain_label(fit.data)}, seed {fit.seed}"
     cause = f"{record['status']}: {error['type']}: {error['message']}"
     message = f"the fit of {name} ({fit.key[:12]}) ended as {cause}"
     return error_of("FitFailed", message, error["traceback"])

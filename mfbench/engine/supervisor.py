@@ -19,7 +19,7 @@ from mfbench.engine.failures import last_words
 from mfbench.engine.limits import readable, resident_size
 from mfbench.engine.records import Task, ended, error_of, now
 from mfbench.engine.threads import environment
-from mfbench.probe import child_environment
+from mfbench.registry.probe import child_environment
 
 STARTUP_LIMIT_S = 300.0
 """For importing torch and the plugins, from a cold disk; it does not count against the cell."""

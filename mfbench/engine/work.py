@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mfbench import artifacts
-from mfbench.choices import choice_identity
+from mfbench.plan.choices import choice_identity
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.failures import describe, status_of
 from mfbench.engine.instances import Instances

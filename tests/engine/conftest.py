@@ -6,7 +6,7 @@ import pytest
 from engine_fakes import PLUGIN
 
 from mfbench.engine.children import children
-from mfbench.planning import make_plan
+from mfbench.plan.planning import make_plan
 from mfbench.registry import load_registry
 from mfbench.store import Store
 from mfbench.suite import parse_suite

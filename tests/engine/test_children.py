@@ -7,7 +7,7 @@ import time
 import pytest
 from engine_fakes import PLUGIN, marked_processes
 
-from mfbench.choices import choice_key
+from mfbench.plan.choices import choice_key
 from mfbench.engine.children import Children, children, run_cell
 from mfbench.engine.supervisor import ChildKind
 
@@ -168,10 +168,12 @@ def test_what_a_cell_changed_is_put_back_for_the_next(do):
     assert (after["values"], after["scores"]) == (before["values"], before["scores"])
 
 
-def test_a_closed_standard_error_costs_last_words_only(do):
+def test_a_closed_standard_error_is_open_again_for_the_next(do):
     assert do(choice("likelihood", "closes_standard_error", scale=1.0, sleep=0.0))["status"] == "ok"
+    (pid,) = child_pids()
     assert do(good())["status"] == "ok"
-    assert "exit code 3" in do(choice("likelihood", "hard_exits"))["error"]["message"]
+    assert child_pids() == [pid]
+    assert do(choice("likelihood", "hard_exits"))["error"]["traceback"] == "last words"
 
 
 def test_float64_is_the_cells_default(do):

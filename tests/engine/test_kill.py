@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from engine_fakes import answers, marked_processes
@@ -12,6 +13,24 @@ from test_run import counted, script
 from mfbench.store import Store
 
 __all__ = ["script"]
+
+
+HANGS = """
+    [suite]
+    name = "tiny"
+    seeds = [0]
+    [[run]]
+    protocol = "mean_score"
+    data = "line"
+    methods = ["hangs"]
+"""
+
+
+def is_sleep(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+    except OSError:
+        return False
 
 
 def run_to_the_end(script, store):
@@ -65,6 +84,15 @@ def test_kill_twice(script, log, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_kill_ten_times(script, log, tmp_path, monkeypatch):
     killed_again_and_again(script, log, tmp_path, monkeypatch, kills=10)
+
+
+def test_what_a_method_started_ends_with_a_coordinator_that_was_killed_alone(script, log, tmp_path):
+    process = script(tmp_path / "store.sqlite", HANGS)
+    while process.poll() is None and not any(is_sleep(pid) for pid in marked_processes(log)):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert_nobody_is_left(log)
 
 
 def test_interrupt_by_a_signal_ends_with_130_and_keeps_results(script, log, tmp_path):

@@ -66,7 +66,7 @@ def test_every_bad_cell_costs_itself_only(plan_of, store, log):
     assert (frame[frame.status == "ok"].metric != "").all()
     fault = by_method["fails_in_fit"]["error"]
     assert fault["type"] == "FitFailed"
-    assert "fit of likelihood fails_in_fit on line, seed 0" in fault["message"]
+    assert "fit of likelihood fails_in_fit(fit_sleep=0.0, " in fault["message"]
     assert "the loss is infinite" in fault["message"]
     assert "ArithmeticError" in fault["traceback"]
     assert marked_processes(log) == []
@@ -245,7 +245,7 @@ SCRIPT = """
     import sys
     from pathlib import Path
     from mfbench.engine import run_plan
-    from mfbench.planning import make_plan
+    from mfbench.plan.planning import make_plan
     from mfbench.registry import load_registry
     from mfbench.store import Store
     from mfbench.suite import read_suite
@@ -282,7 +282,9 @@ def script(tmp_path):
         """
     )
 
-    def start(store):
+    def start(store, text=None):
+        if text is not None:
+            suite.write_text(text)
         return subprocess.Popen(
             [sys.executable, str(code), str(suite), str(PLUGIN), str(store)], start_new_session=True
         )
