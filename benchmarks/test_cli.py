@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mfbench.registry import load_registry
-from mfbench.signatures import read_signatures
-from mfbench.sources import source_hash
+from mfbench.registry.signatures import read_signatures
+from mfbench.registry.sources import source_hash
 
 COMMAND = Path(sys.executable).with_name("mfbench")
 LIST_BUDGET_S = 0.3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mfbench.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from mfbench.registry import Registrar
+    from mfbench.cards import Registrar
 
 
 @hookimpl

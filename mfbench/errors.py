@@ -10,8 +10,8 @@ class UserError(Exception):
     """
 
 
-class Unsupported(Exception):
-    """A combination that cannot work (a density asked of a set that has none): the cell's status is `unsupported`."""
+class Unsupported(Exception):  # noqa: N818 - a status, not an error
+    """A combination that cannot work (a density where none is known): the cell's status is `unsupported`."""
 
 
 class ContractError(Exception):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from mfbench.registry import Registrar
+    from mfbench.cards import Registrar
 
 hookspec = pluggy.HookspecMarker("mfbench")
 hookimpl = pluggy.HookimplMarker("mfbench")

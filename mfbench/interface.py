@@ -59,7 +59,7 @@ def run(
     """
     from mfbench.engine import make_listener, run_plan
     from mfbench.engine.devices import choose_device, device_type
-    from mfbench.planning import make_plan
+    from mfbench.plan.planning import make_plan
     from mfbench.store import Store
     from mfbench.suite import read_suite
 

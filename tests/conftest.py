@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mfbench import sources
+from mfbench.registry import sources
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ import pytest
 
 from mfbench.cards import Card
 from mfbench.errors import UserError
-from mfbench.schema import Parameter, Signature
+from mfbench.registry.schema import Parameter, Signature
 from mfbench.spelling import did_you_mean
 
 SUITE = """
@@ -143,6 +143,6 @@ def registry(monkeypatch) -> FakeRegistry:
         given.manifests.append((name, parameters, seed))
         return {"a.png": "00"}
 
-    monkeypatch.setattr("mfbench.catalog.read_signatures", read)
-    monkeypatch.setattr("mfbench.planning.data_manifest", manifest)
+    monkeypatch.setattr("mfbench.plan.catalog.read_signatures", read)
+    monkeypatch.setattr("mfbench.plan.planning.data_manifest", manifest)
     return fake

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from suite_fakes import SUITE, registry, signature  # noqa: F401
 
-from mfbench.choices import choice_identity, choice_key
 from mfbench.errors import UserError
 from mfbench.identity import sha256_of
 from mfbench.plan import Cell, Plan
-from mfbench.planning import make_plan
+from mfbench.plan.choices import choice_identity, choice_key
+from mfbench.plan.planning import make_plan
 from mfbench.suite import parse_suite
 from mfbench.wording import Where
 
@@ -548,6 +548,6 @@ def test_a_hundred_thousand_cells_are_planned_in_seconds(plan):
 
 
 def test_planning_imports_no_torch_and_no_pandas():
-    code = "import sys, mfbench.planning; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    code = "import sys, mfbench.plan.planning; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

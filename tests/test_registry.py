@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 import mfbench
-from mfbench import probe
 from mfbench.cards import Card, Plugin
 from mfbench.errors import UserError
-from mfbench.registry import KINDS, Registry, load_registry
+from mfbench.registry import KINDS, Registry, load_registry, probe
 
 SOUND = """
     import mfbench
@@ -381,7 +380,7 @@ def test_a_class_of_another_kind_is_a_users_error(install):
 
 
 def test_sources_are_relative_to_where_they_were_named(write, tmp_path):
-    from mfbench.loading import resolve_source
+    from mfbench.registry.loading import resolve_source
 
     path = write("suites/plugins/mine.py", SOUND)
     assert resolve_source("plugins/mine.py", tmp_path / "suites") == str(path.resolve())

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mfbench import probe
 from mfbench.cards import PluginError
 from mfbench.errors import UserError
-from mfbench.inspection import import_target, read
-from mfbench.registry import load_registry
-from mfbench.schema import Parameter, Signature
-from mfbench.signatures import data_manifest, read_signatures
+from mfbench.registry import load_registry, probe
+from mfbench.registry.inspection import import_target, read
+from mfbench.registry.schema import Parameter, Signature
+from mfbench.registry.signatures import data_manifest, read_signatures
 
 HEAD = """
 from __future__ import annotations

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import mfbench
-from mfbench import filemodules, sources
 from mfbench.cards import Card
 from mfbench.measures import HOME
+from mfbench.registry import filemodules, sources
 
 
 def card(target: str) -> Card:

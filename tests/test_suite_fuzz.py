@@ -19,7 +19,7 @@ from suite_fakes import SUITE, FakeRegistry, registry  # noqa: F401
 from mfbench.cli import main
 from mfbench.errors import UserError
 from mfbench.plan import Plan
-from mfbench.planning import make_plan
+from mfbench.plan.planning import make_plan
 from mfbench.suite import read_suite
 
 TOKEN = re.compile(r'"[^"]*"|[\w.+-]+|\s+|.')

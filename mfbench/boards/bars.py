@@ -62,6 +62,7 @@ def draw_bars(table: Table) -> Figure | None:
         style.label(ax, x=f"{_plain(table.primary.name)}{_plain(unit)}{better}")
         _part_blocks(ax, shown)
     figure.suptitle(_plain(title), fontsize=10)
+    _make_room(figure, shown)
     return figure
 
 
@@ -139,6 +140,16 @@ def _part_blocks(ax: Axes, shown: pd.DataFrame) -> None:
     blocks = shown["block"].to_numpy()
     for place in np.flatnonzero(blocks[1:] != blocks[:-1]):
         ax.axhline(place + 0.5, color="0.75", linewidth=0.6)
+
+
+def _make_room(figure: Figure, shown: pd.DataFrame) -> None:
+    """Margins in inches, by the longest name: a layout engine would draw the figure several times to know."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    width, height = figure.get_size_inches()
+    names = 0.3 + 0.062 * max(map(len, shown["name"]))
+    figure.set_layout_engine(PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True))
+    figure.subplots_adjust(names / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.32 / height, wspace=0.06)
 
 
 def _name_rows(ax: Axes, shown: pd.DataFrame) -> None:

@@ -8,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from mfbench.choices import choice_identity
 from mfbench.identity import canonical
+from mfbench.plan.choices import choice_identity
 
 MISSING = "missing"
 """The status of a cell that the suite asks for and that has no result yet."""
 
+TEXT_COLUMNS = (
+    *("cell_id", "cache_key", "row", "status", "role", "label"),
+    *("device", "dtype", "plugin", "plugin_version", "run_id"),
+)
 COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
 VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")
 
@@ -56,13 +60,13 @@ def cell_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         "notes": [tuple(record["notes"]) for record in records],
         "data_digest": [record.get("data_digest") or "" for record in records],
     }
-    for name in ("cell_id", "cache_key", "row", "seed", "status", "role", "label"):
+    for name in TEXT_COLUMNS:
         columns[name] = [record[name] for record in records]
-    for name in ("device", "dtype", "threads", "plugin", "plugin_version", "run_id"):
-        columns[name] = [record[name] for record in records]
-    for name in COST_COLUMNS:
-        columns[name] = [number(record[name]) for record in records]
-    return pd.DataFrame(columns)
+    # As objects: pandas 3 would make texts a type of its own, which is slow to iterate over.
+    frame = pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
+    whole = {name: [record[name] for record in records] for name in ("seed", "threads")}
+    costs = {name: [number(record[name]) for record in records] for name in COST_COLUMNS}
+    return frame.assign(**whole, **costs)
 
 
 def value_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -83,8 +87,9 @@ def value_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         if record["status"] == "ok"
         for value in record["values"]
     ]
-    frame = pd.DataFrame(lines, columns=list(VALUE_COLUMNS))
-    return frame.astype(dict.fromkeys(("value", "n", "ci_low", "ci_high"), float))
+    frame = pd.DataFrame(lines, columns=list(VALUE_COLUMNS), dtype=object)
+    numbers = {"cell": int, "seed": int, "value": float, "n": float, "ci_low": float, "ci_high": float}
+    return frame.astype(numbers)
 
 
 def number(value: float | str | None) -> float:

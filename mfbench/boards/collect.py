@@ -123,8 +123,8 @@ def _registered(records: Iterable[Mapping[str, Any]], registry: Registry) -> dic
 
     A name whose plugin is gone, or that cannot be read now, is left out: its parameters are shown in full.
     """
-    from mfbench.catalog import Catalog
-    from mfbench.choices import Resolver
+    from mfbench.plan.catalog import Catalog
+    from mfbench.plan.choices import Resolver
 
     catalog = Catalog(registry)
     resolver = Resolver(catalog, Path())
@@ -148,7 +148,7 @@ def _names(records: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
     """(kind, name) of every choice in the records, references included."""
     names: set[tuple[str, str]] = set()
     pending: list[Any] = []
-    for record in records:
+    for record in {record["row"]: record for record in records}.values():
         pending += (record["protocol"], record["method"], record["data"])
     while pending:
         value = pending.pop()

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from mfbench.boards import bundle as bundles
 from mfbench.boards.bundle import Bundle
 from mfbench.boards.cells import MISSING
-from mfbench.choices import choice_identity
 from mfbench.errors import UserError
 from mfbench.identity import sha256_of
+from mfbench.plan.choices import choice_identity
 
 if TYPE_CHECKING:
     from mfbench.store import Store

@@ -19,7 +19,7 @@ from mfbench.boards.slugs import slugs
 from mfbench.contracts import Metric
 from mfbench.errors import UserError
 from mfbench.identity import canonical
-from mfbench.labels import Defaults, choice_label, value_label
+from mfbench.plan.labels import Defaults, choice_label, value_label
 
 
 @dataclass(frozen=True)

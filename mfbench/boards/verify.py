@@ -112,7 +112,7 @@ def _cache(scratch: Path, refit: bool) -> Iterator[None]:
 
 def _plan(found: Bundle, wanted: set[str], device: str, plugins: Sequence[str], folder: Path) -> Plan:
     """The wanted cells, as far as the suite (planned here and now) still asks for them; nothing is timed."""
-    from mfbench.planning import make_plan
+    from mfbench.plan.planning import make_plan
     from mfbench.registry import load_registry
     from mfbench.suite import parse_suite
     from mfbench.wording import Where

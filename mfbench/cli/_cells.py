@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mfbench.cli._tables import heading, print_table
-from mfbench.labels import plain_label
+from mfbench.plan.labels import plain_label
 
 _SHOWN_APART = {"protocol", "method", "data", "cell_id", "values", "error", "timings", "notes", "label"}
 

@@ -12,7 +12,7 @@ from mfbench.cli._tables import heading, print_table
 from mfbench.engine.agenda import make_agenda
 from mfbench.engine.progress import duration
 from mfbench.engine.records import FINAL
-from mfbench.labels import plain_label
+from mfbench.plan.labels import plain_label
 
 if TYPE_CHECKING:
     from mfbench.plan import Plan

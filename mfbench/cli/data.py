@@ -12,7 +12,7 @@ from mfbench.cli._tables import print_table
 
 if TYPE_CHECKING:
     from mfbench.contracts.dataset import Dataset
-    from mfbench.schema import Signature
+    from mfbench.registry.schema import Signature
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from mfbench.signatures import read_signatures
+    from mfbench.registry.signatures import read_signatures
 
     registry = open_registry(args.plugins)
     cards = registry.cards("dataset")

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
     """The plan, or UserError: everything is checked before the store is touched."""
     from mfbench.engine.devices import device_type
-    from mfbench.planning import make_plan
+    from mfbench.plan.planning import make_plan
     from mfbench.suite import read_suite
 
     suite = read_suite(args.suite, args.settings)

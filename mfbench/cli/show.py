@@ -13,7 +13,7 @@ from mfbench.errors import UserError
 
 if TYPE_CHECKING:
     from mfbench.cards import Card
-    from mfbench.schema import Parameter, Signature
+    from mfbench.registry.schema import Parameter, Signature
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_card(kind: str, name: str, plugins: list[str]) -> None:
-    from mfbench.signatures import read_signatures
+    from mfbench.registry.signatures import read_signatures
 
     registry = open_registry(plugins)
     card = registry.card(kind, name)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from mfbench.engine import make_listener, run_plan
     from mfbench.engine.devices import choose_device, device_type
-    from mfbench.planning import make_plan
+    from mfbench.plan.planning import make_plan
     from mfbench.store import Store
 
     suite = _suite(args)
@@ -71,7 +71,7 @@ def _suite(args: argparse.Namespace) -> Suite:
 
 def _entry(option: str, text: str) -> Any:
     """A name as it is, a table as TOML reads it."""
-    from mfbench.toml import parse_toml
+    from mfbench.suite.toml import parse_toml
     from mfbench.wording import Where
 
     return parse_toml(f"entry = {text}\n", Where(option))["entry"] if text.lstrip().startswith("{") else text

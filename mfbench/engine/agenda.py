@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mfbench.artifacts import verified_hash
-from mfbench.plan.choices import choice_identity
 from mfbench.engine.records import FINAL
 from mfbench.identity import canonical
 from mfbench.plan import Cell, Fit, Plan
+from mfbench.plan.choices import choice_identity
 from mfbench.store import Store
 
 _USUAL_FIT_S, _USUAL_CELL_S = 30.0, 1.0

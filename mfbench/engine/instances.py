@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from mfbench import artifacts
-from mfbench.plan.choices import choice_key
 from mfbench.contracts import Dataset, Method, Progress
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.records import Task
 from mfbench.engine.reset import generator
+from mfbench.plan.choices import choice_key
 from mfbench.registry import Registry
 
 Choice = Mapping[str, Any]

@@ -23,9 +23,9 @@ from mfbench.engine.provenance import provenance
 from mfbench.engine.records import ended, error_of, now
 from mfbench.engine.schedule import Job, Schedule
 from mfbench.errors import UserError
-from mfbench.plan.labels import plain_label
 from mfbench.paths import cache_root
 from mfbench.plan import Cell, Fit, Plan
+from mfbench.plan.labels import plain_label
 from mfbench.store import Store
 from mfbench.store.store import SPEC_KEYS
 

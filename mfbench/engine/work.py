@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from mfbench import artifacts
-from mfbench.plan.choices import choice_identity
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.failures import describe, status_of
 from mfbench.engine.instances import Instances
@@ -21,6 +20,7 @@ from mfbench.engine.records import Task, blank, now
 from mfbench.engine.reset import generator, reset
 from mfbench.errors import Unsupported
 from mfbench.identity import encode_float
+from mfbench.plan.choices import choice_identity
 from mfbench.registry import load_registry
 from mfbench.timing import QualityClock, TimingClock, reset_resident_peak, resident_peak
 

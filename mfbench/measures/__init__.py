@@ -27,7 +27,7 @@ _MODULES = {
     "two_sample": ("ClassifierTest", "c2st"),
 }
 HOME = {name: module for module, names in _MODULES.items() for name in names}
-"""The module that each name comes from: what `mfbench.sources` follows."""
+"""The module that each name comes from: what `mfbench.registry.sources` follows."""
 
 __all__ = sorted(HOME)
 

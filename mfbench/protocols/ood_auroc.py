@@ -17,14 +17,12 @@ References. Tu et al. 2023, Fig. 5; DeLong, DeLong and Clarke-Pearson 1988; Hend
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
-from torch import Tensor
 
 from mfbench import measures
 from mfbench.contracts import (
@@ -39,11 +37,11 @@ from mfbench.contracts import (
     Ref,
     Value,
 )
-from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_scores
 from mfbench.protocols.counting import cost, count_evaluations
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.ood_figures import draw, kept
+from mfbench.protocols.ood_parts import Part, parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,15 +50,6 @@ Array = NDArray[Any]
 
 TIMED = 1000
 """Samples that one timed call scores."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One data set as this protocol sees it: its name on the board and the test samples used."""
-
-    name: str
-    data: Dataset
-    x: Tensor
 
 
 class OODAuroc(EvaluationProtocol):
@@ -116,33 +105,6 @@ class OODAuroc(EvaluationProtocol):
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Score histograms, ROC curves and, in two dimensions, points coloured by log-density."""
         return draw(records, arrays)
-
-
-def parts(data: Dataset, against: Sequence[Dataset], count: int | None) -> list[Part]:
-    """The seen set and the others, named apart; UserError where there are none or too few samples."""
-    if not against:
-        raise UserError("ood_auroc: against is empty; name at least one other data set")
-    if count is not None and count < 2:
-        raise UserError(f"ood_auroc: count is {count}; two or more samples a set are needed")
-    for other in against:
-        if other.shape != data.shape:
-            raise Unsupported(f"{other.name} has shape {other.shape}, but {data.name} has {data.shape}")
-    sets = [data, *against]
-    device = data.test.x
-    return [
-        Part(name, each, each.test.x[:count].to(device)) for name, each in zip(distinct_names(sets), sets)
-    ]
-
-
-def distinct_names(sets: Sequence[Dataset]) -> list[str]:
-    """The sets' names, with their parameters where a name occurs twice."""
-    names = [each.name for each in sets]
-
-    def full(each: Dataset) -> str:
-        given = ", ".join(f"{key}={value}" for key, value in sorted(each.parameters.items()))
-        return f"{each.name}({given})" if names.count(each.name) > 1 else each.name
-
-    return [full(each) for each in sets]
 
 
 def separation(name: str, scores_in: Array, scores_out: Array) -> list[Value]:

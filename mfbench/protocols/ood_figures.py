@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mfbench.protocols.draws import Streams
-    from mfbench.protocols.ood_auroc import Part
+    from mfbench.protocols.ood_parts import Part
 
 Array = NDArray[Any]
 Shown = Sequence[tuple[Record, Kept]]

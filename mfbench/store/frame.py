@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 import pandas as pd
 
 from mfbench.identity import canonical, decode_float
-
-if TYPE_CHECKING:
-    from mfbench.store.reading import StoreReader
 
 COLUMNS = (
     *("run_id", "cell_id", "cache_key", "suite", "protocol", "data", "kind", "method", "parameters", "seed"),
@@ -20,6 +17,23 @@ COLUMNS = (
 )
 """`parameters` is canonical JSON of the method's parameters; `device_ms` and its companions are the newest
 timing of the cell; `error` is "type: message"."""
+
+
+class Readable(Protocol):
+    """What a frame is made from: a store, or whatever answers these questions as one does."""
+
+    def results(
+        self, cell_ids: Iterable[str] | None = None, *, cache_keys: Iterable[str] | None = None
+    ) -> Mapping[str, dict[str, Any]]: ...
+
+    def suite_cells(self, suite: str) -> Mapping[str, str]: ...
+
+    def runs(self) -> Mapping[str, dict[str, Any]]: ...
+
+    def timings(self) -> list[dict[str, Any]]: ...
+
+    def protocols(self) -> Mapping[tuple[str, int], dict[str, Any]]: ...
+
 
 _TYPES = {
     **dict.fromkeys(("seed", "threads"), "int64"),
@@ -31,13 +45,13 @@ _TYPES = {
 _NO_VALUE = {"metric": "", "part": "", "value": None, "n": None, "ci_low": None, "ci_high": None}
 
 
-def results_frame(store: StoreReader, suite: str | None) -> pd.DataFrame:
+def results_frame(store: Readable, suite: str | None) -> pd.DataFrame:
     """See `StoreReader.frame`."""
     rows = [[row[name] for name in COLUMNS] for row in _rows(store, suite)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
 
 
-def _rows(store: StoreReader, suite: str | None) -> Iterator[dict[str, Any]]:
+def _rows(store: Readable, suite: str | None) -> Iterator[dict[str, Any]]:
     keys = None if suite is None else store.suite_cells(suite).values()
     records = store.results(cache_keys=keys)
     suites = {run_id: run["suite"] for run_id, run in store.runs().items()}
@@ -52,7 +66,7 @@ def _rows(store: StoreReader, suite: str | None) -> Iterator[dict[str, Any]]:
             yield {**common, **_value(value), "unit": metric.get("unit", ""), "better": metric.get("better")}
 
 
-def _metrics(store: StoreReader) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+def _metrics(store: Readable) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
     return {
         key: {metric["name"]: metric for metric in protocol["metrics"]}
         for key, protocol in store.protocols().items()

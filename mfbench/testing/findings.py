@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mfbench.errors import Unsupported
-from mfbench.loading import describe
+from mfbench.registry.loading import describe
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from importlib.metadata import entry_points
 from mfbench.cards import Card, Plugin
 from mfbench.contracts import Dataset
 from mfbench.errors import Unsupported
-from mfbench.loading import GROUP, resolve_source
 from mfbench.registry import Registry, load_registry
-from mfbench.signatures import read_signatures
+from mfbench.registry.loading import GROUP, resolve_source
+from mfbench.registry.signatures import read_signatures
 from mfbench.testing.attacks import AttackChecks
 from mfbench.testing.data import TinyImages
 from mfbench.testing.datasets import DatasetChecks

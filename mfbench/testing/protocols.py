@@ -9,8 +9,8 @@ from typing import Any
 from mfbench.contracts import Dataset, DiffusionModel, EvaluationProtocol, Measurement, Record, Timing, Value
 from mfbench.engine.measurement import encode_measurement
 from mfbench.errors import Unsupported
-from mfbench.schema import Parameter, Signature
-from mfbench.signatures import read_signatures
+from mfbench.registry.schema import Parameter, Signature
+from mfbench.registry.signatures import read_signatures
 from mfbench.testing.data import Unlike
 from mfbench.testing.findings import NotApplicable, require
 from mfbench.testing.methods import Check

@@ -11,8 +11,8 @@ from mfbench.contracts import Dataset, Method
 from mfbench.errors import UserError
 from mfbench.identity import derive_seed
 from mfbench.registry import Registry
-from mfbench.schema import Parameter, Signature
-from mfbench.signatures import read_signatures
+from mfbench.registry.schema import Parameter, Signature
+from mfbench.registry.signatures import read_signatures
 from mfbench.testing.data import POINTS
 
 BUDGETS = {"iterations": 200, "epochs": 2, "steps": 20, "count": POINTS}

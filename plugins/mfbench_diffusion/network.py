@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from mfbench import NoiseSchedule
 from mfbench_diffusion.grids import ASINH_SCALE
 
-
 _RATES = 0.2, 3.0
 """Slowest and fastest feature of the noise level, in radians a unit of u, which runs from 0 to about 8."""
 

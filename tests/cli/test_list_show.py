@@ -50,7 +50,7 @@ def test_list_of_one_kind_with_a_file_plugin(write, capsys):
 
 
 def test_list_of_a_kind_that_has_none(capsys, monkeypatch):
-    monkeypatch.setattr("mfbench.loading.from_entry_points", lambda: iter(()))
+    monkeypatch.setattr("mfbench.registry.loading.from_entry_points", lambda: iter(()))
     assert main(["list", "attack"]) == 0
     assert capsys.readouterr().out == "attack (0)\n"
 

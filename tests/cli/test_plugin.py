@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mfbench import sources
 from mfbench.cards import KINDS
 from mfbench.cli import _scaffold, main
-from mfbench.registry import load_registry
+from mfbench.registry import load_registry, sources
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "mfbench" / "cli" / "templates"

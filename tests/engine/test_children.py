@@ -7,9 +7,9 @@ import time
 import pytest
 from engine_fakes import PLUGIN, marked_processes
 
-from mfbench.plan.choices import choice_key
 from mfbench.engine.children import Children, children, run_cell
 from mfbench.engine.supervisor import ChildKind
+from mfbench.plan.choices import choice_key
 
 LIMIT = 900 << 20
 

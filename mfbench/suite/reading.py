@@ -1,6 +1,6 @@
 """Reads a suite (TOML) and checks all that can be checked without knowing any method.
 
-Names and their parameters are checked against signatures when the suite is planned (`mfbench.choices`).
+Names and their parameters are checked against signatures when the suite is planned (`mfbench.plan.choices`).
 Every mistake is a UserError of one line that says the file, the key, what is wrong and what would be right;
 lists count from 0, as `--set run.0.count=100` does.
 """
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mfbench.errors import UserError
-from mfbench.fields import (
+from mfbench.registry.loading import resolve_source
+from mfbench.suite.fields import (
     Reader,
     as_is,
     boolean,
@@ -27,9 +28,8 @@ from mfbench.fields import (
     table,
     whole,
 )
-from mfbench.loading import resolve_source
-from mfbench.overrides import apply_overrides, read_overrides
-from mfbench.toml import parse_toml, read_text
+from mfbench.suite.overrides import apply_overrides, read_overrides
+from mfbench.suite.toml import parse_toml, read_text
 from mfbench.wording import Where, show
 
 _LARGEST_SEED = 2**32 - 1

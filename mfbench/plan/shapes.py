@@ -1,4 +1,4 @@
-"""What a run consists of: fits, and the cells that need them. `mfbench.planning` makes a plan of a suite."""
+"""What a run consists of: fits, and the cells that need them. `planning.py` makes a plan of a suite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 ChoiceJson = Mapping[str, Any]
-"""`{"kind", "name", "parameters"}`, every default filled in (`mfbench.choices`)."""
+"""`{"kind", "name", "parameters"}`, every default filled in (`mfbench.plan.choices`)."""
 
 
 class _Job:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pluggy
 
-from mfbench import hookspecs, loading
+from mfbench import hookspecs
 from mfbench.cards import KINDS, Card, Plugin, PluginError, Registrar
 from mfbench.errors import UserError
+from mfbench.registry import loading
 from mfbench.spelling import did_you_mean
 
 
@@ -100,7 +101,7 @@ class Registry:
 
     def load(self, card: Card) -> type:
         """Import the class behind a card. What its module raises goes through."""
-        from mfbench.inspection import import_target
+        from mfbench.registry.inspection import import_target
 
         try:
             return import_target(card.target)
@@ -109,7 +110,7 @@ class Registry:
 
     def create(self, kind: str, name: str, **parameters: Any) -> Any:
         """An instance. References given as names (or as `{"name": ..., ...}`) become unfitted instances."""
-        from mfbench.creation import create
+        from mfbench.registry.creation import create
 
         return create(self, kind, name, parameters)
 

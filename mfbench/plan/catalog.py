@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfbench.errors import UserError
-from mfbench.signatures import Key, read_signatures
+from mfbench.registry.signatures import Key, read_signatures
 from mfbench.wording import Where
 
 if TYPE_CHECKING:
     from mfbench.registry import Registry
-    from mfbench.schema import Signature
+    from mfbench.registry.schema import Signature
 
 
 class Catalog:

@@ -17,7 +17,7 @@ import mfbench
 from mfbench.cards import KINDS, PluginError
 from mfbench.contracts.method import FileRef, Marker, Ref, Role
 from mfbench.contracts.protocol import Metric
-from mfbench.schema import Parameter, Signature
+from mfbench.registry.schema import Parameter, Signature
 
 CONTRACTS: dict[str, type] = {
     "generator": mfbench.GenerativeModel,

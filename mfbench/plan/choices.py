@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfbench.catalog import Catalog
 from mfbench.errors import UserError
 from mfbench.identity import canonical, sha256_of
-from mfbench.labels import choice_label
+from mfbench.plan.catalog import Catalog
+from mfbench.plan.labels import choice_label
+from mfbench.plan.values import check_file, check_value
 from mfbench.spelling import did_you_mean
 from mfbench.suite import Entry, read_entry
-from mfbench.values import check_file, check_value
 from mfbench.wording import Where, show
 
 if TYPE_CHECKING:
-    from mfbench.schema import Parameter, Signature
+    from mfbench.registry.schema import Parameter, Signature
 
 Placed = tuple[Where, Any]
 """A raw value and where it was written."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from mfbench.cards import PluginError
+from mfbench.cards import Card, PluginError
 from mfbench.contracts.dataset import Dataset
 from mfbench.errors import UserError
-from mfbench.inspection import read
-from mfbench.schema import Parameter, Signature
-
-if TYPE_CHECKING:
-    from mfbench.registry import Registry
+from mfbench.registry.inspection import read
+from mfbench.registry.schema import Parameter, Signature
 
 
-def create(registry: Registry, kind: str, name: str, given: Mapping[str, Any]) -> Any:
+class Source(Protocol):
+    """What an instance is created from: a registry, whose cards lead to classes."""
+
+    def card(self, kind: str, name: str) -> Card: ...
+
+    def load(self, card: Card) -> type: ...
+
+
+def create(registry: Source, kind: str, name: str, given: Mapping[str, Any]) -> Any:
     """An instance of what is registered as (kind, name), its parameters checked and completed.
 
     A protocol is created without parameters: they are given to `evaluate`. A data set also takes `seed`, and
@@ -36,14 +41,14 @@ def create(registry: Registry, kind: str, name: str, given: Mapping[str, Any]) -
     return target(**_arguments(registry, signature, signature.complete(given)))
 
 
-def _create_data(registry: Registry, target: type, signature: Signature, given: Mapping[str, Any]) -> Dataset:
+def _create_data(registry: Source, target: type, signature: Signature, given: Mapping[str, Any]) -> Dataset:
     values = signature.complete({name: value for name, value in given.items() if name != "seed"})
     data: Dataset = target(**_arguments(registry, signature, values), seed=given.get("seed", 0))
     data.name, data.parameters = signature.name, values
     return data
 
 
-def _arguments(registry: Registry, signature: Signature, values: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(registry: Source, signature: Signature, values: Mapping[str, Any]) -> dict[str, Any]:
     """Completed values as the class wants them: instances for references, paths for files."""
 
     def convert(parameter: Parameter, value: Any) -> Any:
@@ -58,7 +63,7 @@ def _arguments(registry: Registry, signature: Signature, values: Mapping[str, An
     return {parameter.name: convert(parameter, values[parameter.name]) for parameter in signature.parameters}
 
 
-def _refer(registry: Registry, kind: str, reference: str | Mapping[str, Any]) -> Any:
+def _refer(registry: Source, kind: str, reference: str | Mapping[str, Any]) -> Any:
     """The instance that a name, a table `{name, ...}` or a choice `{kind, name, parameters}` means."""
     if isinstance(reference, str):
         return create(registry, kind, reference, {})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfbench.errors import UserError
-from mfbench.toml import parse_toml
+from mfbench.suite.toml import parse_toml
 from mfbench.wording import Where, show
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mfbench import probe
 from mfbench.errors import UserError
-from mfbench.memo import recall, remember
-from mfbench.schema import Parameter, Signature
-from mfbench.sources import source_hash
+from mfbench.registry import probe
+from mfbench.registry.memo import recall, remember
+from mfbench.registry.schema import Parameter, Signature
+from mfbench.registry.sources import source_hash
 
 if TYPE_CHECKING:
     from mfbench.cards import Card

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from mfbench.catalog import Catalog
-from mfbench.choices import Choice, Resolver, choice_arguments, choice_identity
 from mfbench.errors import UserError
-from mfbench.expansion import Combination, expand
 from mfbench.identity import canonical, sha256_of
 from mfbench.plan import Cell, Fit, Plan
-from mfbench.signatures import data_manifest
+from mfbench.plan.catalog import Catalog
+from mfbench.plan.choices import Choice, Resolver, choice_arguments, choice_identity
+from mfbench.plan.expansion import Combination, expand
+from mfbench.registry.signatures import data_manifest
 from mfbench.spelling import did_you_mean
 from mfbench.suite import RunEntry, Suite
 

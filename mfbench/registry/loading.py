@@ -16,14 +16,18 @@ from pathlib import Path
 import pluggy
 
 import mfbench
-from mfbench import filemodules, hookspecs, probe
+from mfbench import hookspecs
 from mfbench.cards import LIFE_CYCLE, Plugin, PluginError, Registrar
 from mfbench.errors import UserError
-from mfbench.memo import recall, remember
+from mfbench.registry import filemodules, probe
+from mfbench.registry.memo import recall, remember
 from mfbench.spelling import did_you_mean
 
 GROUP = "mfbench"
 """The entry point group."""
+
+BUILT_IN = "mfbench.builtin"
+"""The bench's own data sets and protocols: a plugin like any other, named here and not imported."""
 
 Loaded = tuple[Plugin, object]
 """A plugin, and the object that holds its hooks (None where it is broken or was only read in a child)."""
@@ -44,7 +48,7 @@ def resolve_source(source: str, base: Path | None = None) -> str:
 
 def built_in() -> Loaded:
     """The bench's own data sets and protocols."""
-    return load("mfbench", "built in", lambda: import_module("mfbench.builtin"), mfbench.__version__)
+    return load("mfbench", "built in", lambda: import_module(BUILT_IN), mfbench.__version__)
 
 
 def from_entry_points() -> Iterator[Loaded]:

@@ -34,7 +34,7 @@ def ask(questions: Sequence[dict[str, Any]], time_limit: float = TIME_LIMIT) -> 
 def _run_child(questions: Sequence[dict[str, Any]], time_limit: float) -> tuple[list[dict[str, Any]], str]:
     """The answers of one child, and, in words, how it ended."""
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mfbench.probe_child"],
+        [sys.executable, "-P", "-m", "mfbench.registry.probe_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

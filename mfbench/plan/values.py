@@ -17,7 +17,7 @@ from mfbench.spelling import did_you_mean
 from mfbench.wording import Where, show
 
 if TYPE_CHECKING:
-    from mfbench.schema import Parameter
+    from mfbench.registry.schema import Parameter
 
 Special = Callable[[Where, Any], Any]
 """Reads one reference or one file: `(where, raw) -> value`."""

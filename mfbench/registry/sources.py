@@ -19,8 +19,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from mfbench.cards import Card
-from mfbench.filemodules import stable_name
 from mfbench.measures import HOME
+from mfbench.registry.filemodules import stable_name
 
 _DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs", "mfbench.measures")
 """What every target shares with the bench, or what only hands out what other modules hold: no number depends

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from mfbench.choices import Choice, Placed, Resolver
 from mfbench.errors import UserError
+from mfbench.plan.choices import Choice, Placed, Resolver
 from mfbench.spelling import did_you_mean
 from mfbench.suite import RUN_KEYS, Entry, RunEntry, Suite
 from mfbench.wording import Where, show

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mfbench import filemodules, inspection, loading
+from mfbench.registry import filemodules, inspection, loading
 
 Question = Mapping[str, Any]
 
