@@ -12,12 +12,11 @@ from mfbench.contracts import *  # noqa: F403
 from mfbench.contracts import __all__ as _contracts
 from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.hookspecs import hookimpl
+from mfbench.version import __version__
 
 if TYPE_CHECKING:
     from mfbench.interface import get, names, results, run  # noqa: F401 - exported through _INTERFACE
     from mfbench.schedules import LinearSchedule
-
-__version__ = "0.1.0"
 
 _INTERFACE = ("get", "names", "results", "run")
 """The Python interface: it stands on top of the house, so it is only fetched when somebody asks for it."""
@@ -28,6 +27,7 @@ __all__ = [
     "LinearSchedule",
     "Unsupported",
     "UserError",
+    "__version__",
     "hookimpl",
     *_INTERFACE,
 ]

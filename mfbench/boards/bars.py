@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 30
+MOST_ROWS = 25
 """Rows that a figure shows; the table has them all."""
 
 _FACES = {
@@ -45,6 +46,7 @@ def draw_bars(table: Table) -> Figure | None:
         return None
     title = f"{table.title} (first {MOST_ROWS} of {numbers.count(len(shown))} rows)"
     title, shown = (title if len(shown) > MOST_ROWS else table.title), shown.head(MOST_ROWS)
+    names = [_name(table, row) for row in shown.index]
     logarithmic = bool((shown["value"] > 0).all() and shown["value"].max() > _SPAN * shown["value"].min())
     panels = 1 if logarithmic else 2
     figure, axes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
@@ -54,7 +56,7 @@ def draw_bars(table: Table) -> Figure | None:
         _bars(axes[0, 0], shown)
         axes[0, -1].set_xlim(*_close_up(shown))
     _points(axes[0, -1], shown)
-    _name_rows(axes[0, 0], shown)
+    _name_rows(axes[0, 0], names)
     unit = f" ({table.primary.unit})" if table.primary.unit else ""
     better = {"higher": ", higher is better", "lower": ", lower is better", None: ""}[table.primary.better]
     for ax in axes[0]:
@@ -62,12 +64,12 @@ def draw_bars(table: Table) -> Figure | None:
         style.label(ax, x=f"{_plain(table.primary.name)}{_plain(unit)}{better}")
         _part_blocks(ax, shown)
     figure.suptitle(_plain(title), fontsize=10)
-    _make_room(figure, shown)
+    _make_room(figure, names)
     return figure
 
 
 def _with_value(table: Table) -> pd.DataFrame:
-    """The rows with a finite value: `name`, `block`, `standing`, `value` and its interval, `low`, `high`."""
+    """The rows with a finite value: `block`, `standing`, `value`, and its interval from `low` to `high`."""
     if table.primary is None:
         return pd.DataFrame()
     primary = table.values[(table.values["metric"] == table.primary.name) & (table.values["part"] == "")]
@@ -76,7 +78,6 @@ def _with_value(table: Table) -> pd.DataFrame:
     rows = table.rows.loc[found.index]
     return pd.DataFrame(
         {
-            "name": [_name(table, row) for row in rows.index],
             "block": rows["block"],
             "standing": rows["standing"],
             "value": found["value"],
@@ -142,16 +143,16 @@ def _part_blocks(ax: Axes, shown: pd.DataFrame) -> None:
         ax.axhline(place + 0.5, color="0.75", linewidth=0.6)
 
 
-def _make_room(figure: Figure, shown: pd.DataFrame) -> None:
+def _make_room(figure: Figure, names: Sequence[str]) -> None:
     """Margins in inches, by the longest name: a layout engine would draw the figure several times to know."""
     from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
     width, height = figure.get_size_inches()
-    names = 0.3 + 0.062 * max(map(len, shown["name"]))
+    left = 0.3 + 0.062 * max(map(len, names))
     figure.set_layout_engine(PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True))
-    figure.subplots_adjust(names / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.32 / height, wspace=0.06)
+    figure.subplots_adjust(left / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.32 / height, wspace=0.06)
 
 
-def _name_rows(ax: Axes, shown: pd.DataFrame) -> None:
-    ax.set_yticks(np.arange(len(shown)), list(shown["name"]), fontsize=7.5)
-    ax.set_ylim(len(shown) - 0.4, -0.6)
+def _name_rows(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_yticks(np.arange(len(names)), names, fontsize=7.5)
+    ax.set_ylim(len(names) - 0.4, -0.6)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mfbench
 from mfbench.boards import statistics
 from mfbench.boards.bundle import FORMAT, Bundle
 from mfbench.boards.cells import MISSING, row_id
 from mfbench.errors import UserError
 from mfbench.identity import encode_float
+from mfbench.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def collect(store: Store, suite: str, registry: Registry) -> Bundle:
         comparisons=statistics.compare(records, _primaries(protocols), store.scores, store.comparisons()),
         provenance={
             "format": FORMAT,
-            "mfbench": mfbench.__version__,
+            "mfbench": __version__,
             "suite": suite,
             "suite_hash": latest["suite_hash"],
             "runs": _runs(store, records, latest),

@@ -24,19 +24,19 @@ _ENVIRONMENT = ("device", "dtype", "threads")
 
 def main_table(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> tuple[pd.DataFrame, list[str]]:
     """Rank, method, primary metric, coverage and costs; and the names of the columns of numbers."""
-    rows = table.rows
-    shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in _iterate(rows)]}
+    rows = _lines(table.rows)
+    shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in rows]}
     shown |= row_names(table)
     right = ["rank"]
     if table.primary is not None:
         name = header(table.primary)
         shown[name] = _primary_cells(table)
         right.append(name)
-    shown["seeds"] = [code(row["failures"]) or str(row["asked"]) for row in _iterate(rows)]
-    costs = _costs(table)
+    shown["seeds"] = [code(row["failures"]) or str(row["asked"]) for row in rows]
+    costs = _costs(rows, machine_letters(table.rows))
     shown |= costs
     shown |= _facts(rows, registered)
-    shown["plugin"] = [escape(f"{row['plugin']} {row['plugin_version']}") for row in _iterate(rows)]
+    shown["plugin"] = [escape(f"{row['plugin']} {row['plugin_version']}") for row in rows]
     return pd.DataFrame(shown), [*right, *costs]
 
 
@@ -82,7 +82,7 @@ def machine_letters(rows: pd.DataFrame) -> dict[str, str]:
     return {machine: _letter(place) for place, machine in enumerate(machines)} if len(machines) > 1 else {}
 
 
-def _iterate(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
@@ -113,7 +113,7 @@ def _cells(values: pd.DataFrame) -> dict[tuple[str, str, str], str]:
 
 
 def _known(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
+    return None if value != value else float(value)  # NaN is not itself
 
 
 def _value_columns(table: Table) -> list[tuple[str, str]]:
@@ -132,22 +132,21 @@ def _metric(table: Table, name: str) -> Metric:
     return next((metric for metric in table.metrics if metric.name == name), Metric(name, better=None))
 
 
-def _costs(table: Table) -> dict[str, list[str]]:
+def _costs(rows: Sequence[Mapping[str, Any]], letters: Mapping[str, str]) -> dict[str, list[str]]:
     """Columns of cost that at least one row has."""
-    rows, letters = table.rows, machine_letters(table.rows)
     columns = {
-        "NFE": [numbers.count(_known(value)) for value in rows["nfe"]],
-        "ms": [_timing(row, letters) for row in _iterate(rows)],
-        "memory": [numbers.memory(_known(value)) for value in rows["peak_memory_bytes"]],
-        "parameters": [numbers.count(_known(value)) for value in rows["parameter_count"]],
-        "fit (s)": [numbers.plain(_known(value), 3) for value in rows["fit_s"]],
+        "NFE": [numbers.count(_known(row["nfe"])) for row in rows],
+        "ms": [_timing(row, letters) for row in rows],
+        "memory": [numbers.memory(_known(row["peak_memory_bytes"])) for row in rows],
+        "parameters": [numbers.count(_known(row["parameter_count"])) for row in rows],
+        "fit (s)": [numbers.plain(_known(row["fit_s"]), 3) for row in rows],
     }
     return {name: cells for name, cells in columns.items() if any(cell != numbers.ABSENT for cell in cells)}
 
 
 def _timing(row: Mapping[str, Any], letters: Mapping[str, str]) -> str:
     """`12.3 [0.4]`: median and IQR; `[n = 1]` where one call took the whole budget; † where it was noisy."""
-    if pd.isna(row["device_ms"]):
+    if _known(row["device_ms"]) is None:
         return numbers.ABSENT
     spread = "n = 1" if row["timing_n"] == 1 else numbers.milliseconds(_known(row["device_ms_iqr"]))
     noisy = "" if row["timing_valid"] else " †"
@@ -155,8 +154,11 @@ def _timing(row: Mapping[str, Any], letters: Mapping[str, str]) -> str:
     return f"{numbers.milliseconds(row['device_ms'])} \\[{spread}\\]{noisy}{machine}"
 
 
-def _facts(rows: pd.DataFrame, registered: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    facts = [registered.get(f"{m['kind']}/{m['name']}", {}).get("facts", {}) for m in rows["method"]]
+def _facts(
+    rows: Sequence[Mapping[str, Any]], registered: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    methods = [row["method"] for row in rows]
+    facts = [registered.get(f"{m['kind']}/{m['name']}", {}).get("facts", {}) for m in methods]
     return {
         title: [escape(_fact(each.get(name))) for each in facts]
         for name, title in _FACTS.items()

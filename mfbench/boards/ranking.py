@@ -94,7 +94,8 @@ def _rank_block(
     ranks = rank_intervals(difference[:k, :k], p_value[:k, :k], better, ALPHA)
     ahead = difference > 0 if better == "higher" else difference < 0
     beats = (ahead & (p_value < ALPHA))[:k, k:]
-    unbeaten = [tuple(controls["label"][~won]) for won in beats]
+    labels = controls["label"].tolist()
+    unbeaten = [tuple(label for label, won in zip(labels, line) if not won) for line in beats.tolist()]
     return {row: (float(low), float(high), names) for row, (low, high), names in zip(ranked, ranks, unbeaten)}
 
 

@@ -12,9 +12,9 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import NoReturn
 
-from mfbench import __version__
 from mfbench.errors import UserError
 from mfbench.spelling import did_you_mean
+from mfbench.version import __version__
 
 BAD_INPUT = 2
 INTERRUPTED = 130

@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _machine() -> Iterator[Row]:
-    import mfbench
+    from mfbench.version import __version__
 
-    yield "mfbench", "ok", mfbench.__version__
+    yield "mfbench", "ok", __version__
     yield "python", "ok", f"{platform.python_version()} ({sys.executable})"
     yield "system", "ok", f"{platform.platform()}, {os.cpu_count()} CPU cores"
     try:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import mfbench
 from mfbench.engine.machine import cpu_count, cpu_model
+from mfbench.version import __version__
 
 _PATIENCE_S = 10.0
 
@@ -22,7 +22,7 @@ _PATIENCE_S = 10.0
 def provenance(folder: Path) -> dict[str, Any]:
     """What a run's row says of its circumstances; `folder` lies in the suite's checkout."""
     return {
-        "mfbench": {"version": mfbench.__version__, **checkout(Path(mfbench.__file__).parent)},
+        "mfbench": {"version": __version__, **checkout(Path(__file__).parent)},
         "checkout": checkout(folder),
         "python": platform.python_version(),
         "packages": packages(),

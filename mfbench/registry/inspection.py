@@ -13,21 +13,21 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
-import mfbench
+from mfbench import contracts
 from mfbench.cards import KINDS, PluginError
 from mfbench.contracts.method import FileRef, Marker, Ref, Role
 from mfbench.contracts.protocol import Metric
 from mfbench.registry.schema import Parameter, Signature
 
 CONTRACTS: dict[str, type] = {
-    "generator": mfbench.GenerativeModel,
-    "sampler": mfbench.Sampler,
-    "likelihood": mfbench.Likelihood,
-    "disentangler": mfbench.Disentangler,
-    "defense": mfbench.Defense,
-    "dataset": mfbench.Dataset,
-    "attack": mfbench.Attack,
-    "protocol": mfbench.EvaluationProtocol,
+    "generator": contracts.GenerativeModel,
+    "sampler": contracts.Sampler,
+    "likelihood": contracts.Likelihood,
+    "disentangler": contracts.Disentangler,
+    "defense": contracts.Defense,
+    "dataset": contracts.Dataset,
+    "attack": contracts.Attack,
+    "protocol": contracts.EvaluationProtocol,
 }
 
 FACTS = ("deterministic", "evaluations_per_step", "bound")
@@ -57,7 +57,7 @@ _ALWAYS_KNOWN = {
     "Ref": Ref,
     "Sequence": Sequence,
     "Union": Union,
-    "mfbench": mfbench,
+    "mfbench": contracts,
 }
 """Names that an annotation may use although its module imports them for the type checker only."""
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pluggy
 
-import mfbench
 from mfbench import hookspecs
 from mfbench.cards import LIFE_CYCLE, Plugin, PluginError, Registrar
 from mfbench.errors import UserError
 from mfbench.registry import filemodules, probe
 from mfbench.registry.memo import recall, remember
 from mfbench.spelling import did_you_mean
+from mfbench.version import __version__
 
 GROUP = "mfbench"
 """The entry point group."""
@@ -48,7 +48,7 @@ def resolve_source(source: str, base: Path | None = None) -> str:
 
 def built_in() -> Loaded:
     """The bench's own data sets and protocols."""
-    return load("mfbench", "built in", lambda: import_module(BUILT_IN), mfbench.__version__)
+    return load("mfbench", "built in", lambda: import_module(BUILT_IN), __version__)
 
 
 def from_entry_points() -> Iterator[Loaded]:
