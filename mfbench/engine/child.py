@@ -25,6 +25,7 @@ import sys
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_EVERY_MS = 1_000
 
 
 def main() -> None:
@@ -87,13 +88,14 @@ def _open_standard(words: int) -> None:
 
 def _watch(tasks: int, others: tuple[int, ...]) -> None:
     """Fork the watcher, while this process is small and has one thread."""
+    worker = os.getpid()
     if os.fork():
         return
     for inherited in (0, 1, 2, *others):  # or the end of the process itself would go unseen
         os.close(inherited)
     poll = select.poll()
     poll.register(tasks, 0)  # reports only that all writers are gone, and takes nothing from the pipe
-    while not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
+    while os.getppid() == worker and not poll.poll(_LOOK_EVERY_MS):
         pass
     os.killpg(0, signal.SIGKILL)
 

@@ -60,12 +60,12 @@ class Instances:
 
     def parameter_count(self, choice: Choice) -> int:
         """Elements of the floating tensors in the states of a method and of the methods it refers to."""
-        methods = [self.get(one) for one in _methods(choice)]
+        methods = [self.get(one) for one in methods_of(choice)]
         return sum(artifacts.floating_elements(method.state_dict()) for method in methods)
 
     def fit_seconds(self, choice: Choice) -> float:
         """Seconds spent on the fits of a method and of the methods it refers to, here or for an artifact."""
-        return sum(self._fit_seconds.get(choice_key(one), 0.0) for one in _methods(choice))
+        return sum(self._fit_seconds.get(choice_key(one), 0.0) for one in methods_of(choice))
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -112,7 +112,7 @@ class Instances:
         return self._registry.load(self._registry.card(choice["kind"], choice["name"]))
 
 
-def _methods(choice: Choice) -> list[Choice]:
+def methods_of(choice: Choice) -> list[Choice]:
     """A method's choice and those of the methods it refers to, each once."""
     found: dict[str, Choice] = {}
 

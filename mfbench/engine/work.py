@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from mfbench import artifacts
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.failures import describe, status_of
-from mfbench.engine.instances import Instances
+from mfbench.engine.instances import Instances, methods_of
 from mfbench.engine.limits import memory_limited
 from mfbench.engine.machine import machine_name
 from mfbench.engine.measurement import describe_protocol, encode_measurement
 from mfbench.engine.records import Task, blank, now
 from mfbench.engine.reset import generator, reset
-from mfbench.errors import Unsupported
+from mfbench.errors import ContractError, Unsupported
 from mfbench.identity import encode_float
 from mfbench.plan.choices import choice_identity
 from mfbench.registry import load_registry
@@ -59,6 +59,8 @@ class Worker:
     def _do(self, task: Task, report: Report) -> dict[str, Any]:
         job = task["job"]
         dtype = reset(job["dtype"], job["threads"], job["seed"], task["device"])
+        if job.get("unreadable"):
+            self._meet(job)
         if task["type"] == "fit":
             return self._fit(task, dtype, report)
         clock = TimingClock(task["device"], task["timing_budget"] or None)
@@ -66,6 +68,12 @@ class Worker:
             self._evaluate(task, dtype, report, clock)
             return _timed(clock, task["device"])
         return self._evaluate(task, dtype, report, QualityClock())
+
+    def _meet(self, job: Mapping[str, Any]) -> None:
+        """A method that could not be read when the run was planned: its own failure, at first hand."""
+        for choice in methods_of(job.get("method") or job["choice"]):
+            self.registry.load(self.registry.card(choice["kind"], choice["name"]))
+        raise ContractError(job["unreadable"])
 
     def _who(self, task: Task, report: Report) -> dict[str, Any]:
         """Whose method a cell measures, said at once: it may be the last that is heard of it."""

@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -105,3 +107,9 @@ def test_interrupt_by_a_signal_ends_with_130_and_keeps_results(script, log, tmp_
     with Store(tmp_path / "store.sqlite") as store:
         assert store.latest_run("tiny")["interrupted"] is True
         assert 0 < len(store.statuses()) < 24
+
+
+def test_a_child_without_a_supervisor_ends_with_all_it_started(log):
+    hello = subprocess.run([sys.executable, "-m", "mfbench.engine.child"], stdin=subprocess.DEVNULL)
+    assert hello.returncode == 0
+    assert_nobody_is_left(log)
