@@ -32,6 +32,8 @@ def main() -> None:
     """Serve tasks until standard input ends."""
     tasks, answers, words = (os.dup(descriptor) for descriptor in range(3))
     _open_standard(words)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # the watcher kills the group: it must be this process's own
     _watch(tasks, (answers, words))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable()

@@ -71,7 +71,7 @@ class Worker:
 
     def _meet(self, job: Mapping[str, Any]) -> None:
         """A method that could not be read when the run was planned: its own failure, at first hand."""
-        for choice in methods_of(job.get("method") or job["choice"]):
+        for choice in [*methods_of(job["protocol"]), *methods_of(job["method"])]:
             self.registry.load(self.registry.card(choice["kind"], choice["name"]))
         raise ContractError(job["unreadable"])
 
