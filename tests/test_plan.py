@@ -442,11 +442,30 @@ def test_a_run_that_adds_nothing_is_a_mistake(complaint):
     assert "run[2]: asks for nothing new: all its cells stand in run[1]" in complaint(SUITE + second)
 
 
-def test_a_target_that_cannot_be_read_is_told_where_it_is_named(complaint, registry):  # noqa: F811
+def test_data_that_cannot_be_read_are_told_where_they_are_named(complaint, registry):  # noqa: F811
+    registry.unreadable.add(("dataset", "swiss_roll"))
+    message = complaint(SUITE)
+    assert "run[0].data: dataset 'swiss_roll' of plugin fakes cannot be used: it crashed" in message
+
+
+def test_a_method_that_cannot_be_read_costs_its_own_cells(plan, registry):  # noqa: F811
+    sound = plan(SUITE)
     registry.unreadable.add(("likelihood", "kde"))
-    assert "run[0].methods[1]: likelihood 'kde' of plugin fakes cannot be used: it crashed" in complaint(
-        SUITE
-    )
+    made = plan(SUITE)
+    assert made.warnings == ("likelihood 'kde' of plugin fakes cannot be used: it crashed",)
+    assert [cell.method["name"] for cell in made.cells] == [cell.method["name"] for cell in sound.cells]
+    for cell in made.cells:
+        assert bool(cell.unreadable) == (cell.method["name"] == "kde")
+        assert not (cell.unreadable and cell.needs)
+
+
+def test_a_reference_that_cannot_be_read_costs_the_cells_that_need_it(plan, registry):  # noqa: F811
+    registry.unreadable.add(("generator", "ddpm_mlp"))
+    made = plan(SUITE)
+    assert {fit.choice["name"] for fit in made.fits}.isdisjoint({"ddpm_mlp", "diffusion_markov"})
+    hit = {cell.method["name"] for cell in made.cells if cell.unreadable}
+    assert "diffusion_markov" in hit
+    assert "kde" not in hit
 
 
 def test_what_is_not_named_may_be_broken(plan, registry):  # noqa: F811

@@ -109,6 +109,8 @@ def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
     suite = read_suite(args.suite, args.settings)
     registry = open_registry([*suite.plugins, *args.plugins])
     plan = make_plan(suite, registry, device=device_type(device), select=args.select, methods=args.methods)
+    for warning in plan.warnings:
+        print(f"mfbench: warning: {warning}; its cells will fail", file=sys.stderr)
     return plan, registry
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mfbench.errors import UserError
+from mfbench.registry.schema import Signature
 from mfbench.registry.signatures import Key, read_signatures
+from mfbench.registry.sources import source_hash
 from mfbench.wording import Where
 
 if TYPE_CHECKING:
     from mfbench.registry import Registry
-    from mfbench.registry.schema import Signature
 
 
 class Catalog:
@@ -23,7 +24,11 @@ class Catalog:
         self._failures: dict[Key, str] = {}
 
     def signature(self, kind: str, name: str, where: Where) -> Signature:
-        """UserError, naming `where`, for a name that nobody registered or a target that cannot be read."""
+        """UserError, naming `where`, for a name that nobody registered.
+
+        A target that cannot be read is a UserError as well where it is a protocol or a data set, on which
+        everything rests. A method's is its own affair: its cells fail, with the reason, and the rest goes on.
+        """
         key = kind, name
         if key not in self._known:
             try:
@@ -32,9 +37,10 @@ class Catalog:
                 raise where.error(str(error)) from None
             self.read([key])
             if key in self._failures:
-                raise where.error(
-                    f"{kind} {name!r} of plugin {card.plugin} cannot be used: {self._failures[key]}"
-                )
+                reason = f"{kind} {name!r} of plugin {card.plugin} cannot be used: {self._failures[key]}"
+                if kind in ("protocol", "dataset"):
+                    raise where.error(reason)
+                self._known[key] = Signature(kind, name, unreadable=reason, source_hash=source_hash(card))
         return self._known[key]
 
     def known(self, kind: str, name: str) -> Signature | None:

@@ -45,6 +45,11 @@ class Choice:
         """The registered name."""
         return self.signature.name
 
+    @property
+    def unreadable(self) -> str:
+        """Why the target, or one it refers to, cannot be read; empty where all can."""
+        return next((one.signature.unreadable for one in self.everything() if one.signature.unreadable), "")
+
     def everything(self) -> Iterator[Choice]:
         """All references, those of references included, deepest first; then the choice itself."""
         for reference in self.references:
@@ -155,7 +160,7 @@ class Resolver:
         signature = self.catalog.signature(kind, entry.name, entry.where)
         names = [parameter.name for parameter in signature.parameters]
         for name, (where, _) in given.items():
-            if name not in names:
+            if name not in names and not signature.unreadable:
                 hint = did_you_mean(name, [*names, *also_known])
                 raise where.error(f"{kind} {show(entry.name)} has no such parameter{hint}")
         references: list[Choice] = []
@@ -163,6 +168,8 @@ class Resolver:
             parameter.name: self._value(parameter, entry, given, references)
             for parameter in signature.parameters
         }
+        if signature.unreadable:  # nothing can be checked: the parameters only tell the choices apart
+            parameters = {name: canonical(raw) for name, (_, raw) in given.items()}
         if kind == "dataset" and any(other.signature.kind != kind for other in references):
             raise entry.where.error("a data set can refer to data sets only: methods are fitted on it")
         made = {"kind": kind, "name": entry.name, "parameters": parameters}

@@ -47,6 +47,7 @@ def make_plan(
         plugins=tuple(registry.sources),
         timing_budget=suite.timing_budget if suite.timing else 0.0,
         partial=bool(select or methods),
+        warnings=tuple(dict.fromkeys(cell.unreadable for cell in cells if cell.unreadable)),
     )
 
 
@@ -122,6 +123,7 @@ class _Planner:
                 memory_limit=self.suite.memory_limit,
                 run=run.index,
                 data_digest=_hash(self._text(self._data_digests(measured, seed))),
+                unreadable=method.unreadable or protocol.unreadable,
             )
 
     def _protocol(self, protocol: Choice) -> tuple[dict[str, Any], str]:
@@ -142,7 +144,7 @@ class _Planner:
         return {
             choice.key: self._fit(choice, data, seed, run)
             for choice in involved
-            if choice.signature.stateful and choice.signature.fits
+            if choice.signature.stateful and choice.signature.fits and not choice.unreadable
         }
 
     def _fit(self, choice: Choice, data: Choice, seed: int, run: RunEntry) -> str:

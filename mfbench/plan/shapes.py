@@ -50,7 +50,8 @@ class Cell(_Job):
     `cell_id` says what is asked and `cache_key` also what answers it. `needs` maps `choice_key(choice)` of
     every stateful method that must be loaded to its fit. `role` and `label` are the method's, as boards show
     it; `run` counts the suite's [[run]] tables from 0. `data_digest` says which data the protocol measures
-    on: a board refuses to mix two under one name.
+    on: a board refuses to mix two under one name. `unreadable` says why a method's class could not be read
+    when the cell was planned: the cell then fails, and says how.
     """
 
     cell_id: str
@@ -69,6 +70,7 @@ class Cell(_Job):
     memory_limit: int | None
     run: int
     data_digest: str = ""
+    unreadable: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Plan:
     """A suite, expanded. `fits` are in topological order: what a fit needs stands before it.
 
     `suite` is its name, `plugins` are the sources that a worker loads, `timing_budget` the seconds for each
-    timing (0: no timing pass), `partial` whether only some of the suite's cells were selected.
+    timing (0: no timing pass), `partial` whether only some of the suite's cells were selected,
+    `warnings` what whoever runs it should be told.
     """
 
     suite: str
@@ -87,3 +90,4 @@ class Plan:
     plugins: tuple[str, ...]
     timing_budget: float
     partial: bool
+    warnings: tuple[str, ...] = ()

@@ -108,6 +108,7 @@ class Signature:
     measures: of protocols, the kind of method measured.
     facts: class attributes worth showing.
     reads_files: of data sets, whether `files` is overridden.
+    unreadable: why nothing but the name is known; empty for a signature that was read.
     """
 
     kind: str
@@ -124,6 +125,7 @@ class Signature:
     facts: Mapping[str, Any] = field(default_factory=dict)
     reads_files: bool = False
     source_hash: str = ""
+    unreadable: str = ""
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, if there is one."""
