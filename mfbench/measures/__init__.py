@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mfbench.measures.intervals import *  # noqa: F403
     from mfbench.measures.neighbours import *  # noqa: F403
     from mfbench.measures.ranking import *  # noqa: F403
+    from mfbench.measures.resampled import *  # noqa: F403
     from mfbench.measures.two_sample import *  # noqa: F403
 
 _MODULES = {
@@ -24,6 +25,7 @@ _MODULES = {
     "intervals": ("Interval", "bootstrap_mean", "delong", "over_seeds", "student", "wilson"),
     "neighbours": ("SupportOverlap", "precision_recall_density_coverage"),
     "ranking": ("auroc", "average_precision", "fpr_at_95_tpr", "placements"),
+    "resampled": ("percentile", "ranking_bootstrap"),
     "two_sample": ("ClassifierTest", "c2st"),
 }
 HOME = {name: module for module, names in _MODULES.items() for name in names}

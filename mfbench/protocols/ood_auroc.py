@@ -7,9 +7,9 @@ Needs. A likelihood; an in-distribution set; one or more other sets of the same 
 shown the other set (`KnowsOutliers`) score each pair anew; they are ceilings.
 
 Measurement. For each other set, with in-distribution as the positive class: AUROC with DeLong's interval,
-average precision (AUPR-in), and the false-positive rate at 95 % true positives. The rank is by the
-unweighted mean AUROC over the sets. The mean log-density of every set stands beside it: the paper's Fig.
-5 asks whether the seen set's is highest.
+average precision (AUPR-in) and the false-positive rate at 95 % true positives, both with bootstrap
+intervals. The rank is by the unweighted mean AUROC over the sets. The mean log-density of every set stands
+beside it: the paper's Fig. 5 asks whether the seen set's is highest.
 
 References. Tu et al. 2023, Fig. 5; DeLong, DeLong and Clarke-Pearson 1988; Hendrycks and Gimpel 2017.
 """
@@ -89,13 +89,13 @@ class OODAuroc(EvaluationProtocol):
 
         with count_evaluations(method) as counter:
             pairs = dict(_scored_pairs(method, seen, unseen, streams))
-        values = [value for name, pair in pairs.items() for value in separation(name, *pair)]
         groups = combined_placements(pairs)
+        values = separations(pairs, groups, streams("bootstrap"))
         densities = mean_log_densities(method, [seen, *unseen], pairs, streams)
         scored = sum(len(part.x) for part in [seen, *unseen])
         nfe, notes = cost(counter, scored)
         return Measurement(
-            values=[*overall(values, groups), *values, *densities],
+            values=[*values, *densities],
             scores=groups,
             arrays=kept(method, seen, unseen, pairs, spread_rounds, streams),
             nfe=nfe,
@@ -107,15 +107,24 @@ class OODAuroc(EvaluationProtocol):
         return draw(records, arrays)
 
 
-def separation(name: str, scores_in: Array, scores_out: Array) -> list[Value]:
-    """How well the scores tell the seen set from this one."""
-    n = len(scores_in) + len(scores_out)
-    interval = measures.delong(scores_in, scores_out)
-    return [
-        Value("auroc", name, interval.value, n, interval.low, interval.high),
-        Value("average_precision", name, measures.average_precision(scores_in, scores_out), n),
-        Value("fpr_at_95_tpr", name, measures.fpr_at_95_tpr(scores_in, scores_out), n),
-    ]
+def separations(
+    pairs: Mapping[str, tuple[Array, Array]], groups: Mapping[str, Array], rng: torch.Generator
+) -> list[Value]:
+    """How well the scores tell the seen set from each other set, and on average (part "")."""
+    sizes = {name: len(scores_in) + len(scores_out) for name, (scores_in, scores_out) in pairs.items()}
+    aurocs = {name: measures.delong(*pair) for name, pair in pairs.items()}
+    resampled = measures.ranking_bootstrap(list(pairs.values()), rng=rng)
+    values = [Value("auroc", "", *mean_auroc(list(aurocs.values()), groups))]
+    values += [Value("auroc", name, a.value, sizes[name], a.low, a.high) for name, a in aurocs.items()]
+    for measure, draws in zip((measures.average_precision, measures.fpr_at_95_tpr), resampled, strict=True):
+        metric = measure.__name__
+        each = {name: measure(*pair) for name, pair in pairs.items()}
+        mean = measures.percentile(float(np.mean(list(each.values()))), draws.mean(axis=0))
+        values.append(Value(metric, "", mean.value, _examples(groups), mean.low, mean.high))
+        for (name, value), row in zip(each.items(), draws, strict=True):
+            interval = measures.percentile(value, row)
+            values.append(Value(metric, name, value, sizes[name], interval.low, interval.high))
+    return values
 
 
 def combined_placements(pairs: Mapping[str, tuple[Array, Array]]) -> dict[str, Array]:
@@ -130,29 +139,25 @@ def combined_placements(pairs: Mapping[str, tuple[Array, Array]]) -> dict[str, A
     return groups | {f"out:{name}": v01 / len(placements) for name, (_, v01) in placements.items()}
 
 
-def overall(values: Sequence[Value], groups: Mapping[str, Array]) -> list[Value]:
-    """The means over the sets, the AUROC's with the interval of the combined placements."""
-    n = sum(len(group) for group in groups.values())
+def mean_auroc(
+    aurocs: Sequence[measures.Interval], groups: Mapping[str, Array]
+) -> tuple[float, int, float, float]:
+    """The mean over the sets, the number of examples, and the interval's ends.
 
-    def mean(metric: str) -> float:
-        return float(np.mean([v.value for v in values if v.metric == metric]))
-
-    low, high = _mean_interval([v for v in values if v.metric == "auroc"], groups)
-    rest = [Value(metric, "", mean(metric), n) for metric in ("average_precision", "fpr_at_95_tpr")]
-    return [Value("auroc", "", mean("auroc"), n, low, high), *rest]
-
-
-def _mean_interval(aurocs: Sequence[Value], groups: Mapping[str, Array]) -> tuple[float, float]:
-    """Normal on the logit scale, as each set's own; where nothing varies, the mean of the sets' bounds.
-
-    That mean always covers the mean AUROC at least as often: it lets the sets' errors add up in full.
+    Normal on the logit scale, as each set's own, with the variance of the combined placements. Where nothing
+    varies, the mean of the sets' bounds: it covers at least as often, as it lets their errors add up in full.
     """
-    mean = float(np.mean([v.value for v in aurocs]))
+    mean = float(np.mean([a.value for a in aurocs]))
     variance = sum(float(np.var(group, ddof=1)) / len(group) for group in groups.values())
     if variance == 0:
-        return float(np.mean([v.ci_low for v in aurocs])), float(np.mean([v.ci_high for v in aurocs]))
+        low, high = (float(np.mean([getattr(a, end) for a in aurocs])) for end in ("low", "high"))
+        return mean, _examples(groups), low, high
     half = ndtri(0.975) * np.sqrt(variance) / (mean * (1 - mean))
-    return float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+    return mean, _examples(groups), float(expit(logit(mean) - half)), float(expit(logit(mean) + half))
+
+
+def _examples(groups: Mapping[str, Array]) -> int:
+    return sum(len(group) for group in groups.values())
 
 
 def mean_log_densities(
