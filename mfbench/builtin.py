@@ -42,6 +42,17 @@ def _register_datasets(registry: Registrar) -> None:
         reference="scikit-learn make_s_curve",
     )
     registry.dataset(
+        "pinwheel",
+        "mfbench.datasets.points:Pinwheel",
+        summary="bent arms around a centre, with their density",
+        reference="Johnson et al. 2016",
+    )
+    registry.dataset(
+        "checkerboard",
+        "mfbench.datasets.points:Checkerboard",
+        summary="the dark squares of a board, blurred, with their density",
+    )
+    registry.dataset(
         "gaussian",
         "mfbench.datasets.analytic:Gaussian",
         summary="one Gaussian with density and noise predictor in closed form",
