@@ -32,8 +32,8 @@ class DDPM(DiffusionModel):
         frequency: float = 3.0,
         time_features: int = 16,
         iterations: int = 10_000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        batch_size: int = 512,
+        learning_rate: float = 6e-3,
         ema: float = 0.999,
     ) -> None:
         least = {"num_steps": (num_steps, 2), "width": (width, 1), "depth": (depth, 1)}
