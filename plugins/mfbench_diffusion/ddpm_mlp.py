@@ -37,6 +37,7 @@ class DDPM(DiffusionModel):
         ema: float = 0.999,
     ) -> None:
         least = {"num_steps": (num_steps, 2), "width": (width, 1), "depth": (depth, 1)}
+        least |= {"fourier_features": (fourier_features, 0), "time_features": (time_features, 2)}
         least |= {"batch_size": (batch_size, 1), "iterations": (iterations, 0)}
         for name, (value, bound) in least.items():
             if value < bound:

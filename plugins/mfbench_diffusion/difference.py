@@ -49,9 +49,8 @@ class _Stages:
         times = torch.tensor([level.t for level in levels], dtype=torch.float64)
         self.whole = _pairs(predictor.schedule, times)
         self.half = _pairs(predictor.schedule, (times[:-1] + times[1:]) / 2)
-        self.lengths = (
-            (times[:-1] - times[1:]) * predictor.schedule.num_steps
-        ).tolist()  # h, in units of 1/T
+        lengths = (times[:-1] - times[1:]) * predictor.schedule.num_steps
+        self.lengths: list[float] = lengths.tolist()  # h, in units of 1/T
 
     def difference(self, x: Tensor, pair: tuple[Level, Level]) -> Tensor:
         """F(x, t) = x - (x one step of the chain later)."""

@@ -23,11 +23,12 @@ class Divergence:
 def exact_divergence(predictor: NoisePredictor, x: Tensor, t: float) -> Divergence:
     """One forward evaluation and d backward ones: the diagonal of the Jacobian, entry by entry."""
     x, eps = _with_graph(predictor, x, t)
-    columns = eps.flatten(1)
+    dim = x[0].numel()
     trace = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for i in range(columns.shape[1]):
-        last = i + 1 == columns.shape[1]
-        (row,) = torch.autograd.grad(columns[:, i].sum(), x, retain_graph=not last)
+    for i in range(dim):
+        unit = torch.zeros_like(x)
+        unit.view(len(x), dim)[:, i] = 1
+        (row,) = torch.autograd.grad(eps, x, unit, retain_graph=i + 1 < dim)
         trace += row.flatten(1)[:, i]
     return Divergence(eps.detach(), trace, torch.zeros_like(trace))
 

@@ -72,7 +72,9 @@ def asinh_grid(schedule: NoiseSchedule, count: int) -> list[Level]:
     """`count` steps from t = 1 to t = 0, uniform in u = asinh(sigma / 0.1)."""
     top = sigma_at(schedule, torch.ones(1, dtype=torch.float64)).item()
     fractions = torch.arange(count, -1, -1, dtype=torch.float64) / count
-    return levels_of(schedule, ASINH_SCALE * torch.sinh(fractions * math.asinh(top / ASINH_SCALE)))
+    sigmas = ASINH_SCALE * torch.sinh(fractions * math.asinh(top / ASINH_SCALE))
+    sigmas[0] = top  # but for rounding it is
+    return levels_of(schedule, sigmas)
 
 
 def make_grid(schedule: NoiseSchedule, grid: Grid, step: float) -> list[Level]:

@@ -46,7 +46,8 @@ class FourierMLP(nn.Module):
         super().__init__()
         self.frequency = frequency
         self.register_buffer("frequencies", torch.zeros(dim, fourier_features))
-        rates = torch.logspace(*map(math.log10, _RATES), time_features // 2)
+        slowest, fastest = map(math.log10, _RATES)
+        rates = torch.logspace(slowest, fastest, time_features // 2)
         self.register_buffer("rates", rates, persistent=False)
         self.from_x = nn.Linear(dim + 2 * fourier_features, width)
         self.from_u = nn.Linear(2 * len(rates), width, bias=False)

@@ -103,7 +103,7 @@ def test_steps_that_do_not_divide_the_chain_end_with_a_shorter_one():
 
 def test_rk4_on_the_ddpm_mean_of_a_gaussian():
     """At v = 1 a step of the mean is x_{k-1} = sqrt(alpha_k) x_k, and RK4 integrates
-    dx/dk = (1 - sqrt(alpha_k)) x instead: without noise the result is exp(-integral) x_T, 2 % from the chain's.
+    dx/dk = (1 - sqrt(alpha_k)) x instead: without noise the result is exp(-integral) x_T, 2 % off the chain.
     """
     predictor = gaussian([1.0]).noise_predictor(1000)
     start = noise(100, 1)

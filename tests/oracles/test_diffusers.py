@@ -97,9 +97,7 @@ def test_multistep(case, count, ours, scheduler, options):
 
 @pytest.mark.parametrize(("variance", "name"), [("beta", "fixed_large"), ("beta_tilde", "fixed_small")])
 def test_ddpm(case, variance, name):
-    """With the same noise. diffusers adds noise in the last step too, unless that ends the chain's first step;
-    of the second variance there is none.
-    """
+    """With the same noise. diffusers adds some in the last step at h > 1; the second variance is 0 there."""
     predictor, start = case
     scheduler = diffusers.DDPMScheduler(
         **COMMON, clip_sample=False, timestep_spacing="trailing", variance_type=name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def chain_variance(v, num_steps, step):
     alpha_bar = LinearSchedule(num_steps).alpha_bar
     total = torch.ones_like(v)
     times = [max(0.0, 1 - k * step / num_steps) for k in range(math.ceil(num_steps / step) + 1)]
-    for late, early in zip(times, times[1:]):
+    for late, early in pairwise(times):
         a_t, a_s = (alpha_bar(torch.tensor(time, dtype=torch.float64)) for time in (late, early))
         beta = 1 - a_t / a_s
         total = (1 - beta / (a_t * v + 1 - a_t)) ** 2 / (a_t / a_s) * total + beta
@@ -139,7 +140,7 @@ def test_importance_weighted_bound_rises_with_the_rounds():
         likelihood(predictor, rounds=rounds, step=4, reduce="logmeanexp").log_prob(x, rng=seeded(1)).mean()
         for rounds in (1, 4, 16, 64)
     ]
-    assert all(low < high for low, high in zip(bounds, bounds[1:]))
+    assert all(low < high for low, high in pairwise(bounds))
     assert bounds[-1] < data.log_density(x).mean()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusion_fakes import (
@@ -63,7 +65,7 @@ def on_gaussian():
     return Case(gaussian().noise_predictor(T), start, exact_flow(start, SPECTRUM, T))
 
 
-# -- the table of section 2 -----------------------------------------------------------------------------------
+# -- the table of section 2 ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_gaussian_table(sampler, steps, printed, on_gaussian):
     ids=["ddim", "prk", "rk4"],
 )
 def test_mixture_table(sampler, printed, on_mixture):
-    """The printed mixture's means are not: ours has the same number of components, and errors of that size."""
+    """The means of the printed one are not known: ours has as many components, and errors of that size."""
     for error, value in zip(on_mixture.errors(sampler, H), printed):
         assert value / 3 < error < value * 3
 
@@ -107,7 +109,7 @@ def test_rk4_beats_ddim_at_equal_step_and_at_equal_evaluations(case, step, reque
         assert rk4 <= equal_step / 10
 
 
-# -- orders ---------------------------------------------------------------------------------------------------
+# -- orders --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ["on_mixture", "on_gaussian"])
@@ -158,7 +160,7 @@ def test_bias_of_rk4_on_differences_does_not_vanish(on_gaussian):
     assert two > 0.9 * ten > 5e-3
 
 
-# -- closed forms ---------------------------------------------------------------------------------------------
+# -- closed forms --------------------------------------------------------------------------------------------
 
 
 def test_ddim_is_a_product_of_linear_maps_on_a_gaussian():
@@ -169,7 +171,7 @@ def test_ddim_is_a_product_of_linear_maps_on_a_gaussian():
     times = torch.cat([times, times.new_zeros(1)]) if times[-1] > 0 else times
     alpha_bar = schedule.alpha_bar(times)
     expected = start
-    for late, early in zip(alpha_bar, alpha_bar[1:]):
+    for late, early in pairwise(alpha_bar):
         eps = (1 - late).sqrt() / (late * variances + 1 - late) * expected
         data = (expected - (1 - late).sqrt() * eps) / late.sqrt()
         expected = early.sqrt() * data + (1 - early).sqrt() * eps
