@@ -224,22 +224,21 @@ def test_the_predictor_can_be_replaced(small):
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("name", "value"),
     [
-        {"width": 0},
-        {"depth": 0},
-        {"iterations": -1},
-        {"batch_size": 0},
-        {"ema": 1.0},
-        {"num_steps": 1},
-        {"time_features": 1},
+        ("num_steps", 1),
+        ("width", 0),
+        ("depth", 0),
+        ("fourier_features", -1),
+        ("time_features", 1),
+        ("iterations", -1),
+        ("batch_size", 0),
+        ("ema", 1.0),
     ],
-    ids=str,
 )
-def test_bad_parameters(bad):
-    (name,) = bad
-    with pytest.raises(UserError, match=name):
-        DDPM(**bad)
+def test_bad_parameters(name, value):
+    with pytest.raises(UserError, match=f"{name} = {value}"):
+        DDPM(**{name: value})
 
 
 @pytest.mark.parametrize("parameters", [{"fourier_features": 0}, {"time_features": 2}, {"depth": 1}], ids=str)
