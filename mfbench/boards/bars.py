@@ -41,13 +41,12 @@ def draw_bars(table: Table) -> Figure | None:
     Bars from zero on the left, the same numbers closer up on the right: bars alone hide small differences,
     and bars that do not begin at zero exaggerate them. A logarithmic axis has no zero: it has points alone.
     """
-    shown = _with_value(table)
+    shown, logarithmic = _on_an_axis(_with_value(table))
     if shown.empty or table.primary is None:
         return None
     title = f"{table.title} (first {MOST_ROWS} of {numbers.count(len(shown))} rows)"
     title, shown = (title if len(shown) > MOST_ROWS else table.title), shown.head(MOST_ROWS)
     names = [_name(table, row) for row in shown.index]
-    logarithmic = bool((shown["value"] > 0).all() and shown["value"].max() > _SPAN * shown["value"].min())
     panels = 1 if logarithmic else 2
     figure, axes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
     if logarithmic:
@@ -85,6 +84,15 @@ def _with_value(table: Table) -> pd.DataFrame:
             "high": found["ci_high"].fillna(found["value"]),
         }
     )
+
+
+def _on_an_axis(shown: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Whether a logarithmic axis is called for, and the rows it can show: an exact 0 is on none."""
+    positive = shown[shown["value"] > 0] if len(shown) else shown
+    if positive.empty or (shown["value"] < 0).any():
+        return shown, False
+    logarithmic = bool(positive["value"].max() > _SPAN * positive["value"].min())
+    return (positive, True) if logarithmic else (shown, False)
 
 
 def _name(table: Table, row: str) -> str:

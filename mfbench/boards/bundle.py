@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from mfbench.errors import UserError
+from mfbench.identity import canonical
 
 FORMAT = 1
 """Raised when the meaning of these files changes."""
@@ -97,9 +98,8 @@ def to_json(value: Any) -> bytes:
 
 
 def to_lines(items: Iterable[Mapping[str, Any]]) -> bytes:
-    """Strict JSON, one sorted object a line."""
-    encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode
-    return "".join(f"{encode(item)}\n" for item in items).encode()
+    """Canonical JSON, one object a line."""
+    return "".join([f"{canonical(item)}\n" for item in items]).encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

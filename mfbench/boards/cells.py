@@ -15,8 +15,8 @@ MISSING = "missing"
 """The status of a cell that the suite asks for and that has no result yet."""
 
 TEXT_COLUMNS = (
-    *("cell_id", "cache_key", "row", "status", "role", "label"),
-    *("device", "dtype", "plugin", "plugin_version", "run_id"),
+    *("row", "status", "role", "label"),
+    *("device", "dtype", "plugin", "plugin_version"),
 )
 COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
 VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")

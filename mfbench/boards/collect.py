@@ -72,8 +72,8 @@ def _records(store: Store, asked: Mapping[str, str]) -> list[dict[str, Any]]:
     records = []
     for cell_id, cache_key in asked.items():
         record = found.get(cell_id) or {"cell_id": cell_id, **specs[cell_id], **_UNANSWERED}
-        record = {**record, "cache_key": cache_key, "timings": timings.get(cache_key, [])}
-        records.append({**record, "row": row_id(record), "error": _error(record["error"]), **_costs(record)})
+        known = {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row_id(record)}
+        records.append({**record, **known, "error": _error(record["error"]), **_costs(record)})
     return records
 
 

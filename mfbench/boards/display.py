@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,13 @@ _FACTS = {"bound": "bound", "labels": "labels used", "deterministic": "determini
 _ENVIRONMENT = ("device", "dtype", "threads")
 
 
-def main_table(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> tuple[pd.DataFrame, list[str]]:
+Texts = Mapping[tuple[str, str, str], str]
+"""(row, metric, part) -> its number with interval."""
+
+
+def main_table(
+    table: Table, texts: Texts, registered: Mapping[str, Mapping[str, Any]]
+) -> tuple[pd.DataFrame, list[str]]:
     """Rank, method, primary metric, coverage and costs; and the names of the columns of numbers."""
     rows = _lines(table.rows)
     shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in rows]}
@@ -30,7 +37,7 @@ def main_table(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> tup
     right = ["rank"]
     if table.primary is not None:
         name = header(table.primary)
-        shown[name] = _primary_cells(table)
+        shown[name] = _primary_cells(rows, texts, table.primary.name)
         right.append(name)
     shown["seeds"] = [code(row["failures"]) or str(row["asked"]) for row in rows]
     costs = _costs(rows, machine_letters(table.rows))
@@ -40,17 +47,15 @@ def main_table(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> tup
     return pd.DataFrame(shown), [*right, *costs]
 
 
-def detail_tables(table: Table) -> list[tuple[pd.DataFrame, list[str]]]:
+def detail_tables(table: Table, texts: Texts) -> list[tuple[pd.DataFrame, list[str]]]:
     """All values but the primary one, a few columns at a time, for the same rows."""
     columns = [key for key in _value_columns(table) if not _is_primary(table, *key)]
-    cells = _cells(table.values)
     names = row_names(table)
     tables = []
-    for start in range(0, len(columns), MOST_COLUMNS):
-        some = columns[start : start + MOST_COLUMNS]
+    for some in _side_by_side(columns):
         shown = {
             header(_metric(table, name), part): [
-                cells.get((row, name, part), numbers.ABSENT) for row in table.rows.index
+                texts.get((row, name, part), numbers.ABSENT) for row in table.rows.index
             ]
             for name, part in some
         }
@@ -83,7 +88,8 @@ def machine_letters(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+    columns = {str(name): rows[name].tolist() for name in rows.columns} | {"row": rows.index.tolist()}
+    return [dict(zip(columns, line)) for line in zip(*columns.values())]
 
 
 def _rank(row: Mapping[str, Any]) -> str:
@@ -92,24 +98,36 @@ def _rank(row: Mapping[str, Any]) -> str:
     return numbers.ABSENT if row["standing"] == "unranked" else f"*{row['standing']}*"
 
 
-def _primary_cells(table: Table) -> list[str]:
+def _primary_cells(rows: Sequence[Mapping[str, Any]], texts: Texts, metric: str) -> list[str]:
     """The primary value; bold where no method is shown to be better."""
-    cells = _cells(table.values)
-    name = table.primary.name if table.primary else ""
     shown = []
-    for row, standing, low in zip(table.rows.index, table.rows["standing"], table.rows["rank_low"]):
-        text = cells.get((row, name, ""), numbers.ABSENT)
-        shown.append(f"**{text}**" if standing == "ranked" and low == 1 else text)
+    for row in rows:
+        text = texts.get((row["row"], metric, ""), numbers.ABSENT)
+        shown.append(f"**{text}**" if row["standing"] == "ranked" and row["rank_low"] == 1 else text)
     return shown
 
 
-def _cells(values: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """(row, metric, part) -> number with interval."""
-    columns = (values[name] for name in ("row", "metric", "part", "value", "ci_low", "ci_high"))
+def value_texts(values: pd.DataFrame) -> Texts:
+    """Every value of a table as it is shown."""
+    columns = (values[name].tolist() for name in ("row", "metric", "part", "value", "ci_low", "ci_high"))
     return {
         (row, metric, part): numbers.with_interval(value, _known(low), _known(high))
         for row, metric, part, value, low, high in zip(*columns)
     }
+
+
+def _side_by_side(columns: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Columns in tables of at most MOST_COLUMNS; a metric with its parts stays in one where it fits."""
+    tables: list[list[tuple[str, str]]] = [[]]
+    for _, group in groupby(columns, key=lambda column: column[0]):
+        parts = list(group)
+        if len(tables[-1]) + len(parts) > MOST_COLUMNS:
+            tables.append([])
+        for start in range(0, len(parts), MOST_COLUMNS):
+            tables[-1] += parts[start : start + MOST_COLUMNS]
+            if start + MOST_COLUMNS < len(parts):
+                tables.append([])
+    return [table for table in tables if table]
 
 
 def _known(value: float) -> float | None:
@@ -139,7 +157,7 @@ def _costs(rows: Sequence[Mapping[str, Any]], letters: Mapping[str, str]) -> dic
         "ms": [_timing(row, letters) for row in rows],
         "memory": [numbers.memory(_known(row["peak_memory_bytes"])) for row in rows],
         "parameters": [numbers.count(_known(row["parameter_count"])) for row in rows],
-        "fit (s)": [numbers.plain(_known(row["fit_s"]), 3) for row in rows],
+        "fit (s)": [numbers.seconds(_known(row["fit_s"])) for row in rows],
     }
     return {name: cells for name, cells in columns.items() if any(cell != numbers.ABSENT for cell in cells)}
 

@@ -45,7 +45,7 @@ def _draw(
 ) -> Iterator[tuple[str, bytes]]:
     bars = draw_bars(table)
     if bars is not None:
-        yield BARS, to_png(bars)
+        yield BARS, to_png(bars, dpi=120)
     mine = [record for record in records if record["status"] == "ok"]
     kept = [arrays.get(record["cell_id"], {}) for record in mine]
     if not mine:
@@ -62,10 +62,10 @@ def _draw(
         yield from drawn.items()
 
 
-def to_png(figure: Figure) -> bytes:
+def to_png(figure: Figure, dpi: int = 150) -> bytes:
     """PNG without dates or versions in it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -80,23 +80,17 @@ def _machine(found: Mapping[str, Any]) -> str:
 
 
 def _commands(bundle: Bundle) -> str:
-    argv = [str(word) for word in latest_run(bundle).get("argv", ())]
+    """How the board was made and how it is checked, to be copied."""
+    argvs = [run["argv"] for run in bundle.provenance["runs"].values() if run["suite"] == bundle.suite]
     # How the program was started says nothing to others: its own name does.
-    made = shlex.join(["mfbench", *argv[1:]]) if argv else f"mfbench run {bundle.suite}.toml"
-    folder = f"leaderboards/{bundle.suite}"
-    lines = [
-        markdown.one_line(made),
-        "mfbench publish",
-    ]
+    runs = dict.fromkeys(shlex.join(["mfbench", *map(str, argv[1:])]) for argv in argvs if argv)
+    made = [*map(markdown.one_line, runs or [f"mfbench run {bundle.suite}.toml"]), "mfbench publish"]
+    name = shlex.quote(bundle.suite)
     checks = [
-        f"mfbench publish --check --suite {shlex.quote(bundle.suite)}   # these pages, from their records",
-        f"mfbench verify {shlex.quote(folder)}   # a random sample of the cells, computed again",
+        f"mfbench publish --check --suite {name}   # these pages, from the records beside them",
+        f"mfbench verify leaderboards/{name}   # a random sample of the cells, computed again",
     ]
-    return (
-        markdown.fence("\n".join(lines), "sh")
-        + "\n\nand checked by\n\n"
-        + markdown.fence("\n".join(checks), "sh")
-    )
+    return "\n\nand checked by\n\n".join(markdown.fence("\n".join(lines), "sh") for lines in (made, checks))
 
 
 def _run_line(run_id: str, run: Mapping[str, Any]) -> str:

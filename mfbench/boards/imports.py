@@ -46,23 +46,30 @@ class Imported:
     conflicts: int
 
 
-def import_board(store: Store, file: Path, keep: bool = False) -> Imported:
-    """Take over the records in `file` (a `records.jsonl`, or a board's folder) with what lies beside them.
+def read_board(file: Path) -> Bundle:
+    """What lies in a board's folder, named itself or by its `records.jsonl`; UserError where it is no board."""
+    if not file.exists():
+        raise UserError(f"{file}: there is no such file or folder")
+    if not file.is_dir() and file.name != bundles.RECORDS:
+        raise UserError(f"{file}: a board's {bundles.RECORDS} is expected, or its folder")
+    folder = file if file.is_dir() else file.parent
+    found = bundles.read(folder)
+    for number, record in enumerate(found.records, 1):
+        _check(record, f"{folder / bundles.RECORDS}, line {number}")
+    return found
+
+
+def import_board(store: Store, found: Bundle, keep: bool = False) -> Imported:
+    """Take over a board's records, and what lies beside them.
 
     A result that this store has already stays; UserError where the two differ, unless `keep` says to keep
     what is here. All or nothing; importing twice changes nothing.
     """
-    folder = file if file.is_dir() else file.parent
-    if not file.is_dir() and file.name != bundles.RECORDS:
-        raise UserError(f"{file}: a board's {bundles.RECORDS} is expected, or its folder")
-    found = bundles.read(folder)
-    for number, record in enumerate(found.records, 1):
-        _check(record, f"{folder / bundles.RECORDS}, line {number}")
     answered = [record for record in found.records if record["status"] != MISSING]
     with store.lock():
         conflicts = dict(_conflicts(store, answered))
         if conflicts and not keep:
-            raise UserError(_complaint(folder / bundles.RECORDS, conflicts, store))
+            raise UserError(_complaint(found, conflicts, store))
         new = store.insert_records(
             _with_arrays([r for r in answered if r["cache_key"] not in conflicts], found),
             runs=_runs(found),
@@ -79,12 +86,31 @@ def _check(record: Mapping[str, Any], where: str) -> None:
         if name not in record or not isinstance(record[name], kind):
             there = "is missing" if name not in record else f"is {type(record[name]).__name__}"
             raise UserError(f"{where}: {name!r} {there}; this is not a record that `mfbench publish` wrote")
+    for place, value in enumerate(record["values"], 1):
+        if not _is_value(value):
+            raise UserError(f"{where}: value {place} is not {{metric, part, value, n, ci_low, ci_high}}")
     if record["status"] not in _STATUSES:
         raise UserError(f"{where}: status {record['status']!r} is none of {', '.join(_STATUSES)}")
     if sha256_of({name: choice_identity(record[name]) for name in _ASKED}) != record["cell_id"]:
         raise UserError(
             f"{where}: cell_id {record['cell_id'][:12]!r} is not that of what is asked; the line was changed"
         )
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a metric's value has its fields, numbers that are numbers among them."""
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(name), str) for name in ("metric", "part")
+    ):
+        return False
+    numbers = [value.get(name, "missing") for name in ("value", "ci_low", "ci_high", "n")]
+    optional = all(number is None or _is_number(number) for number in numbers[1:])
+    return _is_number(numbers[0]) and optional
+
+
+def _is_number(value: Any) -> bool:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known or value in ("inf", "-inf", "nan")
 
 
 def _conflicts(store: Store, records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -117,11 +143,11 @@ def agree(a: float, b: float, relative: float) -> bool:
     return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=relative, abs_tol=1e-12)
 
 
-def _complaint(path: Path, conflicts: Mapping[str, str], store: Store) -> str:
+def _complaint(found: Bundle, conflicts: Mapping[str, str], store: Store) -> str:
     key, first = next(iter(conflicts.items()))
     return (
-        f"{path}: {len(conflicts)} results are in {store.path} with other numbers (the first, {key[:12]}: "
-        f"{first}); import into a store of its own and see `mfbench compare`, or --keep what is here"
+        f"{found.suite}: {len(conflicts)} results are in {store.path} with other numbers (the first, "
+        f"{key[:12]}: {first}); import into a store of its own and see `mfbench compare`, or --keep what is here"
     )
 
 

@@ -14,6 +14,8 @@ import tabulate
 tabulate.WIDE_CHARS_MODE = False
 
 _ACTIVE = re.compile(r"([\\`*\[\]|~])")
+_UNSEEN = ("Cc", "Cf", "Cs")
+"""Control and format characters, and halves of surrogate pairs, which no file can hold."""
 _LOOSE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 
@@ -34,9 +36,9 @@ def code(text: object, limit: int | None = None) -> str:
 
 def one_line(text: object, limit: int | None = None) -> str:
     """White space run together, control and direction-changing characters gone, cut after `limit`."""
-    line = re.sub(r"\s+", " ", str(text)).strip()
+    line = " ".join(str(text).split())
     if not line.isprintable():
-        line = "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf"))
+        line = " ".join("".join(c for c in line if unicodedata.category(c) not in _UNSEEN).split())
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -63,6 +63,13 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.{max(0, 2 - _exponent(value, 3))}f}"
 
 
+def seconds(value: float | None) -> str:
+    """Three significant digits of what is worth a hundredth of a second: "<0.01", "0.25", "1,230"."""
+    if value is None or not math.isfinite(value) or value == 0:
+        return plain(value)
+    return "<0.01" if value < 0.01 else f"{value:,.{min(2, max(0, 2 - _exponent(value, 3)))}f}"
+
+
 def memory(value: float | None) -> str:
     """Bytes in binary units: "312 MiB", "1.4 GiB"."""
     if value is None or not math.isfinite(value):

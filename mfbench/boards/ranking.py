@@ -49,7 +49,7 @@ def _primary_values(
     names = {table: metric.name for table, metric in primaries.items() if metric}
     wanted = values["row"].map(rows["table"]).map(names)
     found = values[(values["part"] == "") & (values["metric"] == wanted)]
-    return found.set_index("row")["value"].reindex(rows.index)
+    return found.set_index("row")["value"].reindex(rows.index).astype(float)
 
 
 def _better(metric: Metric | None) -> Literal["higher", "lower"] | None:

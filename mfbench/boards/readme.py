@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from mfbench.boards import history, markdown, numbers
 from mfbench.boards.bundle import Bundle
-from mfbench.boards.display import detail_tables, main_table
+from mfbench.boards.display import Texts, detail_tables, main_table, value_texts
 from mfbench.boards.markdown import escape
 from mfbench.boards.notes import notes
 from mfbench.boards.summary import leaders
@@ -21,7 +22,9 @@ _LEGEND = (
     "without a rank (–) has no value to be ranked by, or seeds that did not end well: what it has is shown, "
     "and why stands under the table. Bold: no method is shown to be better.",
     "**Numbers** are means over the seeds with a 95 % interval: `mean ± half-width`, or `mean (low to high)` "
-    "where the sides differ; a number without one has none. ↑ higher is better, ↓ lower is better.",
+    "where the sides differ; a number without one has none. From five seeds on it is Student's t over the "
+    "seeds; below, it is made of the intervals within the seeds where the metric has them, and of Student's "
+    "t over the seeds where not. ↑ higher is better, ↓ lower is better.",
     "**Costs.** NFE: network evaluations a sample. Memory: the largest of the timed call (of the process on "
     "a CPU, of the allocator on CUDA), or of the whole cell where nothing was timed. Fit: mean seconds of "
     "training a seed.",
@@ -30,12 +33,21 @@ _LEGEND = (
 
 def board_readme(bundle: Bundle, tables: Sequence[Table]) -> bytes:
     """The whole board; a pure function of what lies beside it."""
-    parts = [f"# Leaderboard: {escape(bundle.suite)}", _headline(bundle)]
+    parts = [f"# Leaderboard: {escape(bundle.suite)}", *_description(bundle), _headline(bundle)]
     if tables:
         parts += [_contents(tables), *(_section(table, bundle) for table in tables)]
         parts += ["## How to read the tables", *_LEGEND]
     parts += ["## How it was run", *history.how_it_was_run(bundle)]
     return ("\n\n".join(parts) + "\n").encode()
+
+
+def _description(bundle: Bundle) -> list[str]:
+    """What the suite says of itself."""
+    try:
+        said = tomllib.loads(bundle.suite_text).get("suite", {}).get("description")
+    except tomllib.TOMLDecodeError:
+        said = None
+    return [escape(said)] if isinstance(said, str) and said else []
 
 
 def _headline(bundle: Bundle) -> str:
@@ -74,11 +86,12 @@ def _section(table: Table, bundle: Bundle) -> str:
     parts = [f"## {escape(_heading(table))}"]
     parts += [_sentence(summary)] if summary else []
     parts += [f"Protocol parameters: {_constants(table)}."] if table.constants else []
-    frame, right = main_table(table, registered)
+    texts = value_texts(table.values)
+    frame, right = main_table(table, texts, registered)
     parts.append(markdown.table(frame, right))
     parts.append("\n".join(f"- {note}" for note in notes(table)))
     parts += _figures(table, bundle)
-    parts += _details(table)
+    parts += _details(table, texts)
     parts.append(f"As files: [CSV](tables/{table.slug}.csv), [JSON](tables/{table.slug}.json).")
     return "\n\n".join(part for part in parts if part)
 
@@ -96,9 +109,9 @@ def _figures(table: Table, bundle: Bundle) -> list[str]:
     return [f"![{escape(table.title)}: {escape(name)}](figures/{table.slug}-{name}.png)" for name in names]
 
 
-def _details(table: Table) -> list[str]:
+def _details(table: Table, texts: Texts) -> list[str]:
     """The other metrics: open where they fit into one table, folded where they do not."""
-    shown = [markdown.table(frame, right) for frame, right in detail_tables(table)]
+    shown = [markdown.table(frame, right) for frame, right in detail_tables(table, texts)]
     if len(shown) > 1:
         return [markdown.details(f"The other metrics ({len(shown)} tables)", "\n\n".join(shown))]
     return ["The other metrics:", *shown] if shown else []

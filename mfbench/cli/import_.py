@@ -21,15 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mfbench.boards.imports import import_board
+    from mfbench.boards.imports import import_board, read_board
     from mfbench.store import Store
 
-    if not args.file.exists():
-        from mfbench.errors import UserError
-
-        raise UserError(f"{args.file}: there is no such file or folder")
+    board = read_board(args.file)  # before the store is touched
     with Store(args.store) as store:
-        done = import_board(store, args.file, args.keep)
+        done = import_board(store, board, args.keep)
     kept = f", {done.conflicts} kept as they were here" if done.conflicts else ""
     print(f"{done.suite}: {done.records} records, {done.new} of them new to {args.store}{kept}")
     return 0
