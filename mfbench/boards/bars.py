@@ -41,11 +41,11 @@ def draw_bars(table: Table) -> Figure | None:
     Bars from zero on the left, the same numbers closer up on the right: bars alone hide small differences,
     and bars that do not begin at zero exaggerate them. A logarithmic axis has no zero: it has points alone.
     """
-    shown, logarithmic = _on_an_axis(_with_value(table))
+    there = _with_value(table)
+    shown, logarithmic = _on_an_axis(there)
     if shown.empty or table.primary is None:
         return None
-    title = f"{table.title} (first {MOST_ROWS} of {numbers.count(len(shown))} rows)"
-    title, shown = (title if len(shown) > MOST_ROWS else table.title), shown.head(MOST_ROWS)
+    title, shown = _title(table, there, shown), shown.head(MOST_ROWS)
     names = [_name(table, row) for row in shown.index]
     panels = 1 if logarithmic else 2
     figure, axes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
@@ -93,6 +93,14 @@ def _on_an_axis(shown: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         return shown, False
     logarithmic = bool(positive["value"].max() > _SPAN * positive["value"].min())
     return (positive, True) if logarithmic else (shown, False)
+
+
+def _title(table: Table, there: pd.DataFrame, shown: pd.DataFrame) -> str:
+    """The table's, and what of it the figure leaves out."""
+    count = numbers.count(len(shown))
+    some = f" (first {MOST_ROWS} of {count} rows)" if len(shown) > MOST_ROWS else ""
+    zero = " (rows at exactly 0 are not on a logarithmic axis)" if len(shown) < len(there) else ""
+    return f"{table.title}{some}{zero}"
 
 
 def _name(table: Table, row: str) -> str:

@@ -33,6 +33,17 @@ def block_key(record: Mapping[str, Any]) -> str:
     return identity_text([record["protocol"], record["data"]])
 
 
+def protocol_label(protocol: Mapping[str, Any]) -> str:
+    """A protocol with its numbers, for a line on the terminal: `step_consistency(count=500, step=2)`."""
+    given = sorted(protocol["parameters"].items())
+    plain = ", ".join(f"{name}={value:g}" for name, value in given if _is_plain(value))
+    return f"{protocol['name']}({plain})" if plain else str(protocol["name"])
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def row_id(spec: Mapping[str, Any]) -> str:
     """Identity of a board's row: all that was asked but the seed. Sixteen hexadecimal digits."""
     asked = [spec[name] for name in ("protocol", "method", "data", "dtype", "threads", "device")]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mfbench.boards import bundle as bundles
-from mfbench.boards.cells import identity_text, row_id, value_frame
+from mfbench.boards.cells import identity_text, protocol_label, row_id, value_frame
 from mfbench.errors import UserError
 from mfbench.measures import intervals
 
@@ -20,7 +20,7 @@ TOLERANCE = 1e-6
 
 _KEYS = ["key", "seed", "metric", "part"]
 DIFFERENCE_COLUMNS = (
-    *("protocol", "data", "method", "parameters", "metric", "part", "a", "b"),
+    *("protocol", "data", "method", "metric", "part", "a", "b"),
     *("difference", "ci_low", "ci_high", "seeds", "same"),
 )
 
@@ -104,7 +104,7 @@ def _status(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """How two answers to one question ended, where not alike."""
     if a["status"] == b["status"]:
         return ""
-    what = f"{a['protocol']['name']} {a['data']['name']} {a['label']} seed {a['seed']}"
+    what = f"{protocol_label(a['protocol'])} {a['data']['name']} {a['label']} seed {a['seed']}"
     return f"{what}: {a['status']} in A, {b['status']} in B"
 
 
@@ -118,10 +118,9 @@ def _differences(
     groups: dict[Any, Any] = merged.groupby(["key", "metric", "part"], sort=False).indices
     for (key, metric, part), where in groups.items():
         record = first[key]
-        about = (record["protocol"]["name"], record["data"]["name"], record["label"])
-        parameters = record["protocol"]["parameters"]
+        about = (protocol_label(record["protocol"]), record["data"]["name"], record["label"])
         numbers = _difference(a[where], b[where])
-        lines.append((*about, parameters, metric, part, *numbers, len(where), bool(same[where].all())))
+        lines.append((*about, metric, part, *numbers, len(where), bool(same[where].all())))
     return pd.DataFrame(lines, columns=list(DIFFERENCE_COLUMNS))
 
 

@@ -47,7 +47,7 @@ class Imported:
 
 
 def read_board(file: Path) -> Bundle:
-    """What lies in a board's folder, named itself or by its `records.jsonl`; UserError where it is no board."""
+    """What lies in a board's folder, named so or by its `records.jsonl`; UserError where there is none."""
     if not file.exists():
         raise UserError(f"{file}: there is no such file or folder")
     if not file.is_dir() and file.name != bundles.RECORDS:
@@ -147,7 +147,7 @@ def _complaint(found: Bundle, conflicts: Mapping[str, str], store: Store) -> str
     key, first = next(iter(conflicts.items()))
     return (
         f"{found.suite}: {len(conflicts)} results are in {store.path} with other numbers (the first, "
-        f"{key[:12]}: {first}); import into a store of its own and see `mfbench compare`, or --keep what is here"
+        f"{key[:12]}: {first}); import into another store and see `mfbench compare`, or --keep what is here"
     )
 
 

@@ -48,13 +48,9 @@ def run(args: argparse.Namespace) -> int:
 def _line(line: dict[Any, Any]) -> tuple[str, ...]:
     from mfbench.boards import numbers
 
-    given = line["parameters"]
-    scalars = ", ".join(
-        f"{name}={value}" for name, value in given.items() if isinstance(value, int | float | str)
-    )
     low, high = (None if value != value else value for value in (line["ci_low"], line["ci_high"]))
     return (
-        f"{line['protocol']}({scalars})" if scalars else line["protocol"],
+        line["protocol"],
         line["data"],
         line["method"],
         " ".join(part for part in (line["metric"], line["part"]) if part),

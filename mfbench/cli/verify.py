@@ -65,11 +65,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(verdict: Verdict) -> tuple[str, ...]:
+    from mfbench.boards.cells import protocol_label
+
     record = verdict.record
     said = verdict.problem or ("reproduces" if verdict.worst else "reproduces exactly")
     return (
         record["cell_id"][:12],
-        record["protocol"]["name"],
+        protocol_label(record["protocol"]),
         record["data"]["name"],
         record["label"],
         str(record["seed"]),

@@ -56,7 +56,7 @@ def test_a_side_with_both_devices_is_matched_device_by_device(tmp_path):
 def test_a_cell_that_ended_otherwise_does_not_hold(tmp_path):
     found = compare(store(tmp_path / "a.sqlite"), store(tmp_path / "b.sqlite", status="failed"))
     assert not found.holds
-    assert found.statuses == ["ood_auroc swiss_roll kde seed 0: ok in A, failed in B"]
+    assert found.statuses == ["ood_auroc(spread_rounds=0) swiss_roll kde seed 0: ok in A, failed in B"]
 
 
 def test_a_value_that_one_side_lacks_does_not_hold(tmp_path):
