@@ -129,3 +129,10 @@ class EvaluationProtocol:
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, ndarray]]) -> dict[str, Figure]:
         """Figures by file name (without ending), from one data set's records and, in step, their arrays."""
         return {}
+
+    def findings(self, records: Sequence[Record]) -> list[str]:
+        """What the records of one data set say together, a sentence each, for under the board's table.
+
+        In plain text; called with the records of cells that ended well, of all seeds.
+        """
+        return []

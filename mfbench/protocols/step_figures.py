@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from mfbench.contracts import Record
 from mfbench.protocols import style
 from mfbench.protocols.sample_figures import SQUARE, picture
 from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, shared_legend, value_of
+from mfbench.protocols.step_findings import TARGET, costs_of, error_by_cost, generator_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,13 +38,9 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
         if shown:
             figures[f"samples{ending}"] = draw_samples(shown)
         figures[f"error{ending}"] = draw_errors(of_group)
+        if any(np.isfinite(value_of(record, "rms_distance")) for record in of_group):
+            figures[f"accuracy{ending}"] = draw_accuracy(of_group)
     return figures
-
-
-def generator_of(record: Record) -> str:
-    """The name of the diffusion model that was sampled."""
-    generator = record.protocol_parameters.get("generator", "")
-    return str(generator["name"]) if isinstance(generator, Mapping) else str(generator)
 
 
 def step_of(record: Record) -> float:
@@ -136,3 +133,25 @@ def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, 
         text = label
     adaptive = len(np.unique(nfe)) == 1
     line[2].plot(nfe, energy, **(look | {"marker": "*"} if adaptive else look), label=text)
+
+
+def draw_accuracy(records: Sequence[Record]) -> Figure:
+    """Rms error over evaluations, with the target; the sampler that reaches it first is named."""
+    figure, ((ax,),) = style.new_figure(1, 1, panel=(6.4, 4.6))
+    methods = dict.fromkeys(record.label for record in records if record.role == "method")
+    for place, label in enumerate(methods):
+        curve = error_by_cost([record for record in records if record.label == label])
+        if curve:
+            ax.plot(*zip(*curve), **style.series_style(place, "method"), label=label)
+    ax.axhline(TARGET, color="0.5", linewidth=0.8)
+    costs = costs_of(records)
+    if costs:
+        first = costs[0]
+        ax.axvline(first.nfe, color="0.5", linewidth=0.8, linestyle=":")
+    title = (
+        f"{first.label}: {first.nfe:g} evaluations for {TARGET:g}" if costs else f"none reaches {TARGET:g}"
+    )
+    ax.set(xscale="log", yscale="log")
+    style.label(ax, title=title, x="network evaluations a sample", y="rms error (data units)")
+    shared_legend(figure, [ax], columns=3)
+    return figure

@@ -177,7 +177,7 @@ def test_figures():
             records.append(record_of(measurement, label, method.role, step=step, generator=generator))
             arrays.append(measurement.arrays)
     figures = StepConsistency().draw(records, arrays)
-    assert set(figures) == {"samples", "error"}
+    assert set(figures) == {"samples", "error", "accuracy"}
     assert len(figures["samples"].axes) == 8
     texts = [text.get_text() for text in figures["error"].legends[0].get_texts()]
     assert "ddpm" in texts
