@@ -16,6 +16,9 @@ from mfbench.contracts import Metric
 MOST_COLUMNS = 6
 """Values side by side in one table of the other metrics."""
 
+MOST_PARTS = 4
+"""Parts of the primary metric that stand beside it in the main table; where there are more, none does."""
+
 _ARROWS: Mapping[str | None, str] = {"higher": " ↑", "lower": " ↓", None: ""}
 _FACTS = {"bound": "bound", "labels": "labels used", "deterministic": "deterministic"}
 """Facts about a method that belong beside its score, where its kind has them."""
@@ -30,7 +33,7 @@ Texts = Mapping[tuple[str, str, str], str]
 def main_table(
     table: Table, texts: Texts, registered: Mapping[str, Mapping[str, Any]]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Rank, method, primary metric, coverage and costs; and the names of the columns of numbers."""
+    """Rank, method, primary metric and its parts, coverage and costs; and the names of the number columns."""
     rows = _lines(table.rows)
     shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in rows]}
     shown |= row_names(table)
@@ -39,6 +42,10 @@ def main_table(
         name = header(table.primary)
         shown[name] = _primary_cells(rows, texts, table.primary.name)
         right.append(name)
+        for part in _main_parts(table):
+            name = header(table.primary, part)
+            shown[name] = [texts.get((row["row"], table.primary.name, part), numbers.ABSENT) for row in rows]
+            right.append(name)
     shown["seeds"] = [code(row["failures"]) or str(row["asked"]) for row in rows]
     costs = _costs(rows, machine_letters(table.rows))
     shown |= costs
@@ -48,8 +55,8 @@ def main_table(
 
 
 def detail_tables(table: Table, texts: Texts) -> list[tuple[pd.DataFrame, list[str]]]:
-    """All values but the primary one, a few columns at a time, for the same rows."""
-    columns = [key for key in _value_columns(table) if not _is_primary(table, *key)]
+    """The values that are not in the main table, a few columns at a time, for the same rows."""
+    columns = [key for key in _value_columns(table) if not _in_main(table, *key)]
     names = row_names(table)
     tables = []
     for some in _side_by_side(columns):
@@ -142,8 +149,15 @@ def _value_columns(table: Table) -> list[tuple[str, str]]:
     return sorted(keys, key=lambda key: (order.get(key[0], len(order)), key[1] != ""))
 
 
-def _is_primary(table: Table, metric: str, part: str) -> bool:
-    return table.primary is not None and (metric, part) == (table.primary.name, "")
+def _main_parts(table: Table) -> list[str]:
+    """The parts of the primary metric, where they are few enough to stand beside it."""
+    primary = table.primary
+    parts = [part for name, part in _value_columns(table) if primary and name == primary.name and part]
+    return parts if len(parts) <= MOST_PARTS else []
+
+
+def _in_main(table: Table, metric: str, part: str) -> bool:
+    return table.primary is not None and metric == table.primary.name and part in ("", *_main_parts(table))
 
 
 def _metric(table: Table, name: str) -> Metric:

@@ -63,9 +63,12 @@ def _draw(
 
 
 def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """PNG without dates or versions in it."""
+    """PNG without dates or versions in it. The canvas draws once; `savefig` would draw twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
