@@ -45,7 +45,7 @@ def _draw(
 ) -> Iterator[tuple[str, bytes]]:
     bars = draw_bars(table)
     if bars is not None:
-        yield BARS, to_png(bars, dpi=120)
+        yield BARS, bars_to_png(bars)
     mine = [record for record in records if record["status"] == "ok"]
     kept = [arrays.get(record["cell_id"], {}) for record in mine]
     if not mine:
@@ -62,13 +62,19 @@ def _draw(
         yield from drawn.items()
 
 
-def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """PNG without dates or versions in it. The canvas draws once; `savefig` would draw twice."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+def to_png(figure: Figure) -> bytes:
+    """PNG without dates or versions in it."""
     buffer = io.BytesIO()
-    figure.set_dpi(dpi)
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def bars_to_png(figure: Figure) -> bytes:
+    """The same, drawn once: `savefig` draws twice, for layout engines, which bar charts do without."""
+    canvas: Any = figure.canvas
+    buffer = io.BytesIO()
+    figure.set_dpi(120)
+    canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
