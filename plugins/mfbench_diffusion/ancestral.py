@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mfbench import NoisePredictor, Sampler
 from mfbench_diffusion.grids import evaluate, t_grid
+from mfbench_diffusion.randomness import noise_like, required
 from mfbench_diffusion.transition import Transition, Variance
 
 
@@ -31,7 +32,7 @@ class DDPMSampler(Sampler):
     def sample(
         self, predictor: NoisePredictor, x_start: Tensor, *, step: float, rng: torch.Generator | None = None
     ) -> Tensor:
-        x = x_start
+        x, rng = x_start, required(rng)
         levels = t_grid(predictor.schedule, step)
         for late, early in pairwise(levels):
             transition = Transition(early, late)
@@ -40,5 +41,5 @@ class DDPMSampler(Sampler):
             if early.t == 0:
                 variance = transition.beta_bar if self.final_noise else 0.0
             if variance > 0:
-                x += variance**0.5 * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+                x += variance**0.5 * noise_like(x, rng)
         return x

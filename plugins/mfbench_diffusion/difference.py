@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mfbench import NoisePredictor, NoiseSchedule, Sampler
 from mfbench_diffusion.grids import Level, evaluate, levels_at, t_grid
+from mfbench_diffusion.randomness import noise_like, required
 from mfbench_diffusion.transition import Transition
 
 Update: TypeAlias = Callable[[Tensor, Tensor, Level, Level], Tensor]
@@ -108,5 +109,5 @@ class RungeKutta4DDPM(Sampler):
             x = stages.advance(x, i)
             if self.noise != "none" and early.t > 0:
                 variance = Transition(early, late).variance(self.noise)
-                x += variance**0.5 * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+                x += variance**0.5 * noise_like(x, required(rng))
         return x

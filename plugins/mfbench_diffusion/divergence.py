@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mfbench import NoisePredictor
 from mfbench_diffusion.grids import evaluate
+from mfbench_diffusion.randomness import required
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def hutchinson_divergence(
     predictor: NoisePredictor, x: Tensor, t: float, probes: int, rng: torch.Generator | None
 ) -> Divergence:
     """The mean of v^T J v over `probes` random signs v (Hutchinson 1990); the variance is NaN for one."""
+    rng = required(rng)
     x, eps = _with_graph(predictor, x, t)
     estimates = torch.empty((probes, len(x)), dtype=torch.float64, device=x.device)
     for k in range(probes):

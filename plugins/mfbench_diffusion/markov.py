@@ -19,6 +19,7 @@ from torch import Tensor
 from mfbench import Ref
 from mfbench_diffusion.grids import evaluate, t_grid
 from mfbench_diffusion.model_space import ModelSpaceLikelihood, standard_normal
+from mfbench_diffusion.randomness import required
 from mfbench_diffusion.transition import Transition, Variance
 
 
@@ -61,6 +62,7 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         model, log_det = self.to_model(x)
         transitions = self._transitions()
         rows = torch.arange(rounds * len(x), device=x.device) % len(x)
+        rng = required(rng)
         parts = [self._path_weights(model[part], transitions, rng) for part in torch.split(rows, self.chunk)]
         return (torch.cat(parts) + log_det).to(x.dtype).view(rounds, len(x))
 
@@ -78,21 +80,25 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         self,
         x: Tensor,
         steps: list[tuple[float, Transition, float]],
-        rng: torch.Generator | None,
+        rng: torch.Generator,
     ) -> Tensor:
         """The log weight of one path from each row of x, (n,) float64.
 
         With x_t = sqrt(abar_st) x_s + sqrt(bbar_st) z, the reverse residual (x_s - mu) / sigma_st is
         r = (sqrt(bbar_st / (1 - abar_t)) eps - z) / sqrt(abar_st rho), rho = sigma_st^2 / bbar_st, so that
-        log p(x_s | x_t) - log q(x_t | x_s) = (|z|^2 - |r|^2) / 2 - d/2 log rho.
+        log p(x_s | x_t) - log q(x_t | x_s) = (|z|^2 - |r|^2) / 2 - d/2 log rho; the difference of squares is
+        taken as (z - r)(z + r), which keeps its digits where eps is nearly z.
         """
         dim = x[0].numel()
-        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        x = x.clone()
         z = torch.empty_like(x)
+        squares = torch.zeros_like(x)  # sum over t of z^2 - r^2, coordinate by coordinate
         for t, transition, rho in steps:
             z.normal_(generator=rng)
-            x = transition.alpha_bar**0.5 * x + transition.beta_bar**0.5 * z
+            x.mul_(transition.alpha_bar**0.5).add_(z, alpha=transition.beta_bar**0.5)
             eps = evaluate(self.predictor, x, t)
-            r = (transition.beta_share**0.5 * eps - z) / (transition.alpha_bar * rho) ** 0.5
-            total += ((z - r) * (z + r)).flatten(1).sum(1) / 2 - dim / 2 * math.log(rho)
-        return total + standard_normal(x)
+            q = 1 / (transition.alpha_bar * rho) ** 0.5
+            e = q * transition.beta_share**0.5 * eps  # r = e - q z
+            squares.addcmul_(torch.sub(e, z, alpha=1 + q), torch.add(e, z, alpha=1 - q), value=-1)
+        log_rho = sum(math.log(rho) for *_, rho in steps)
+        return (squares.flatten(1).double().sum(1) - dim * log_rho) / 2 + standard_normal(x)

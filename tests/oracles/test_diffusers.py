@@ -18,6 +18,8 @@ from mfbench_diffusion.unipc import UniPC
 diffusers = pytest.importorskip("diffusers", reason="diffusers, a test-only cross-check, is not installed")
 
 T = 1000
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # its own
+
 COMMON = {"num_train_timesteps": T, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
 
 

@@ -88,8 +88,9 @@ def test_auto_is_exact_up_to_64_dimensions():
         assert (error == 0).all() == exact
 
 
-def test_hutchinson_needs_a_generator(predictor):
-    made = with_predictor(DiffusionODE(divergence="hutchinson"), predictor)
+@pytest.mark.parametrize("made", [DiffusionODE(divergence="hutchinson"), DiffusionMarkov()])
+def test_what_draws_needs_a_generator(predictor, made):
+    made = with_predictor(made, predictor)
     with pytest.raises(UserError, match="rng"):
         made.log_prob(noise(2, 2))
 

@@ -17,6 +17,7 @@ from mfbench_diffusion.prk import PseudoRungeKutta
 from mfbench_diffusion.rk4 import RungeKutta4
 from mfbench_diffusion.unipc import UniPC
 
+from mfbench import UserError
 from mfbench.protocols.counting import CountingPredictor
 from mfbench.schedules import LinearSchedule
 
@@ -113,6 +114,12 @@ def test_images(sampler):
 def test_deterministic_samplers_say_so():
     assert all(sampler.deterministic for sampler in DETERMINISTIC)
     assert not any(made.deterministic for made in (DDPMSampler, RungeKutta4DDPM))
+
+
+@pytest.mark.parametrize("sampler", [DDPMSampler(), RungeKutta4DDPM()], ids=label)
+def test_what_draws_needs_a_generator(sampler, predictor):
+    with pytest.raises(UserError, match="rng"):
+        sampler.sample(predictor, noise(2, 2), step=10)
 
 
 def test_the_oracle_ignores_the_step(predictor):
