@@ -99,7 +99,7 @@ def test_mixture_table(sampler, printed, on_mixture):
 
 
 @pytest.mark.parametrize("case", ["on_mixture", "on_gaussian"])
-@pytest.mark.parametrize("step", [pytest.param(2, marks=pytest.mark.slow), *H])
+@pytest.mark.parametrize("step", H)
 def test_rk4_beats_ddim_at_equal_step_and_at_equal_evaluations(case, step, request):
     case = request.getfixturevalue(case)
     (rk4,) = case.errors(RungeKutta4(), [step])
@@ -107,6 +107,18 @@ def test_rk4_beats_ddim_at_equal_step_and_at_equal_evaluations(case, step, reque
     assert rk4 < equal_evaluations
     if step <= 20:
         assert rk4 <= equal_step / 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["on_mixture", "on_gaussian"])
+def test_rk4_beats_ddim_at_every_step_from_2_to_100(case, request):
+    """Steps that do not divide T included."""
+    case = request.getfixturevalue(case)
+    steps = range(2, 101)
+    rk4, equal_step = (case.errors(sampler, steps) for sampler in (RungeKutta4(), DDIM()))
+    equal_evaluations = case.errors(DDIM(), [step / 4 for step in steps])
+    assert [step for step, *pair in zip(steps, rk4, equal_evaluations) if not pair[0] < pair[1]] == []
+    assert [h for h, *pair in zip(steps, rk4, equal_step) if h <= 20 and not pair[0] <= pair[1] / 10] == []
 
 
 # -- orders --------------------------------------------------------------------------------------------------
