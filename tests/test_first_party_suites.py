@@ -1,0 +1,40 @@
+"""The suites in benchmarks/ can be planned, and `standard` asks for what it says it does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from mfbench.plan.planning import make_plan
+from mfbench.registry import load_registry
+from mfbench.suite import read_suite
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def planned(name):
+    return make_plan(read_suite(FOLDER / name), load_registry())
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.toml")))
+def test_can_be_planned(name):
+    assert planned(name).cells
+
+
+def test_standard_is_the_papers_protocol_over_five_seeds():
+    plan = planned("standard.toml")
+    assert {cell.seed for cell in plan.cells} == set(range(5))
+    assert all(cell.data["parameters"]["count"] == 10_000 for cell in plan.cells)
+    steps, samplers = defaultdict(set), defaultdict(set)
+    for cell in plan.cells:
+        name, parameters = cell.method["name"], cell.method["parameters"]
+        if name == "diffusion_markov":
+            assert parameters["rounds"] == 100
+            steps[cell.protocol["name"]].add(parameters["step"])
+        if cell.protocol["name"] == "step_consistency":
+            samplers[cell.data["name"]].add(name)
+    assert steps == {"ood_auroc": {1, 2, 5, 10, 20}, "density_accuracy": {1, 2, 5, 10, 20}}
+    assert samplers["swiss_roll"] == set(load_registry().names("sampler"))
+    assert {"dpmpp_2m", "unipc", "rk4", "ddim"} <= samplers["gaussian_mixture"]
