@@ -12,7 +12,9 @@ import math
 from typing import Any
 
 # `json.dumps` would make an encoder a call: plans and boards make hundreds of thousands of them.
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 def canonical(value: Any) -> str:
