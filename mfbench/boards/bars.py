@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 25
+MOST_ROWS = 20
 """Rows that a figure shows; the table has them all."""
 
 _FACES = {
@@ -126,9 +126,11 @@ def _bars(ax: Axes, shown: pd.DataFrame) -> None:
 
 def _points(ax: Axes, shown: pd.DataFrame) -> None:
     _whiskers(ax, shown)
-    for place, (standing, value) in enumerate(zip(shown["standing"], shown["value"])):
+    places = pd.Series(np.arange(len(shown)), shown.index)
+    for standing, values in shown.groupby("standing")["value"]:
         marker = "o" if standing in ("ranked", "unranked") else "D"
-        ax.plot(value, place, marker=marker, color=_FACES[standing], markeredgecolor="0.15", markersize=5)
+        look = {"color": _FACES[str(standing)], "markeredgecolor": "0.15", "markersize": 5}
+        ax.plot(values, places[values.index], linestyle="", marker=marker, **look)
     ceilings = shown.loc[shown["standing"] == "ceiling", "value"].unique()
     if len(ceilings) == 1:
         ax.axvline(ceilings[0], color="0.3", linewidth=0.8, linestyle="--", zorder=0)
