@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +129,7 @@ def _points(ax: Axes, shown: pd.DataFrame) -> None:
     places = pd.Series(np.arange(len(shown)), shown.index)
     for standing, values in shown.groupby("standing")["value"]:
         marker = "o" if standing in ("ranked", "unranked") else "D"
-        look = {"color": _FACES[str(standing)], "markeredgecolor": "0.15", "markersize": 5}
+        look: dict[str, Any] = {"color": _FACES[str(standing)], "markeredgecolor": "0.15", "markersize": 5}
         ax.plot(values, places[values.index], linestyle="", marker=marker, **look)
     ceilings = shown.loc[shown["standing"] == "ceiling", "value"].unique()
     if len(ceilings) == 1:
