@@ -76,7 +76,7 @@ def test_a_hash_is_the_same_wherever_and_with_whichever_python_it_is_taken(packa
             def f(self, *a, b=1):
                 return f"{a!r}"
     """
-    golden = "bbc21537f1c121fe7470c14973828bf508745072443aeb06d940c462b46dfb88"
+    golden = "b78ccd13859aaadaa0efe8e24ead58238674c0013079794ed50cb9a4de645606"
     assert package("alpha/target.py", text) == golden
 
 
@@ -260,3 +260,31 @@ def test_nothing_is_imported(package):
 
 def test_a_file_that_does_not_parse_still_has_a_hash(package):
     assert package("alpha/target.py", "def f(:") != package("alpha/target.py", "def g(:")
+
+
+def test_which_class_of_a_module_answers_counts(package):
+    """A name that is pointed at another class gives other numbers, though only a registration changed."""
+    package("alpha/target.py", "class Thing: pass\nclass Other: pass")
+    assert sources.source_hash(card("alpha.target:Thing")) != sources.source_hash(card("alpha.target:Other"))
+
+
+def test_a_helper_beside_a_file_plugin_counts(write):
+    """The plugin puts its own folder on the path, but only when it runs."""
+    name = filemodules.add_file(write("own/plugin.py", "import helper_beside\nclass Thing: pass"))
+    write("own/helper_beside.py", "SIGN = 1")
+    before = hash_of(name)
+    write("own/helper_beside.py", "SIGN = -1")
+    sources.forget()
+    assert hash_of(name) != before
+
+
+def test_a_package_of_the_same_wheel_counts(install, write):
+    """One that registers nothing: the wheel's record says that it belongs to it."""
+    write("site-packages/core_part.py", "SIGN = 1")
+    site = install("wheel", {"front_part": "import core_part"})
+    (site / "wheel-1.0.dist-info" / "RECORD").write_text("front_part.py,,\ncore_part.py,,\n")
+    sources.forget()
+    before = hash_of("front_part")
+    write("site-packages/core_part.py", "SIGN = -1")
+    sources.forget()
+    assert hash_of("front_part") != before

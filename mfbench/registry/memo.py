@@ -20,16 +20,18 @@ from mfbench.paths import cache_root, write_atomically
 def recall(folder: str, identity: Any) -> dict[str, Any] | None:
     """The answer kept under an identity (anything that JSON can hold), or None."""
     try:
-        answer: dict[str, Any] = json.loads(_path(folder, identity).read_bytes())
-    except (OSError, ValueError):
+        kept = json.loads(_path(folder, identity).read_bytes())
+        answer: dict[str, Any] = kept["answer"]
+        return answer if sha256_of(answer) == kept["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return answer
 
 
 def remember(folder: str, identity: Any, answer: dict[str, Any]) -> None:
     """Keep an answer."""
     try:
-        write_atomically(_path(folder, identity), json.dumps(answer))
+        kept = {"answer": answer, "sha256": sha256_of(answer)}
+        write_atomically(_path(folder, identity), json.dumps(kept))
     except OSError:
         return
 
@@ -40,9 +42,10 @@ def _path(folder: str, identity: Any) -> Path:
 
 @lru_cache(maxsize=1)
 def _reader_hash() -> str:
-    """SHA-256 of the code that reads plugins: this floor and the contracts."""
+    """SHA-256 of the code that reads plugins: this room, the contracts, and the ground floor."""
     here = Path(__file__).parent
+    ground = here.parent
     hasher = hashlib.sha256()
-    for file in sorted([*here.glob("*.py"), *here.glob("contracts/*.py")]):
+    for file in sorted([*here.glob("*.py"), *ground.glob("contracts/*.py"), *ground.glob("*.py")]):
         hasher.update(file.read_bytes())
     return hasher.hexdigest()

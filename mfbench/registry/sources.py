@@ -28,9 +28,9 @@ on these files."""
 
 
 def source_hash(card: Card) -> str:
-    """SHA-256 of the code that answers for a registered name."""
-    start = card.target.partition(":")[0]
-    hasher = hashlib.sha256()
+    """SHA-256 of the code that answers for a registered name: which class, and all that it is made of."""
+    start, _, name = card.target.partition(":")
+    hasher = hashlib.sha256(f"{stable_name(start)}:{name}\n".encode())
     for module, fingerprint in sorted(_closure(start).items()):
         hasher.update(f"{stable_name(module)} {fingerprint}\n".encode())
     return hasher.hexdigest()
@@ -54,7 +54,7 @@ def _closure(start: str) -> dict[str, str]:
             continue
         seen.add(module)
         waiting += _parents(module)
-        file = find_file(module)
+        file = find_file(module, scope.root)
         if file is not None:
             source = _read(file)
             found[module] = source.fingerprint
@@ -84,7 +84,7 @@ class _Scope:
             return not (module in _DOOR or module.startswith("mfbench.contracts."))
         if top == self.top or top in self.siblings:
             return True
-        return self.root is not None and _source_root(top) == self.root
+        return self.root is not None and (_source_root(top) == self.root or _beside(self.root, top))
 
 
 @cache
@@ -99,12 +99,23 @@ def _source_root(top: str) -> Path | None:
 
 @cache
 def _siblings(top: str) -> frozenset[str]:
-    """The other top-level packages that the same distribution registers as plugins."""
-    owners: dict[str, str] = {}
-    for point in entry_points(group="mfbench"):
-        if point.dist is not None:
-            owners[point.module.partition(".")[0]] = point.dist.name
-    return frozenset(other for other, owner in owners.items() if owner == owners.get(top))
+    """The top-level packages of the distribution that registers this one as a plugin."""
+    tops = {
+        point.module.partition(".")[0]: point.dist
+        for point in entry_points(group="mfbench")
+        if point.dist is not None
+    }
+    owner = tops.get(top)
+    if owner is None:
+        return frozenset()
+    registered = {other for other, dist in tops.items() if dist.name == owner.name}
+    parts = [file.parts[0].removesuffix(".py") for file in owner.files or () if file.suffix == ".py"]
+    return frozenset(registered | {part for part in parts if part.isidentifier()})
+
+
+def _beside(root: Path, top: str) -> bool:
+    """Whether a module lies in a plugin's own folder, which the plugin may put on the path when it runs."""
+    return not _places(top) and ((root / f"{top}.py").is_file() or (root / top).is_dir())
 
 
 @cache
@@ -121,9 +132,14 @@ def _places(top: str) -> tuple[Path, ...]:
     return (Path(spec.origin),) if spec.origin and spec.has_location else ()
 
 
-def find_file(module: str) -> Path | None:
-    """The file of a module, without importing its package; None where there is none."""
+def find_file(module: str, root: Path | None = None) -> Path | None:
+    """The file of a module, without importing its package; None where there is none.
+
+    What is not on the path is looked for in `root`.
+    """
     top, *rest = module.split(".")
+    if root is not None and not _places(top):
+        return _in_folder(root.joinpath(top, *rest))
     for place in _places(top):
         if place.is_file() and not rest:
             return place
