@@ -44,5 +44,8 @@ class DiffusionLikelihood(Likelihood):
     predictor: NoisePredictor
 
     def log_weights(self, x: Tensor, *, rounds: int, rng: torch.Generator) -> Tensor:
-        """(rounds, n) log importance weights of Eq. 23, in nats: their spread is a result."""
+        """(rounds, n) log importance weights of Eq. 23, in nats: their spread is a result.
+
+        Left as it is by likelihoods without rounds, such as the flow's.
+        """
         raise NotImplementedError

@@ -65,11 +65,19 @@ def kept(
         for group, part in [("in", seen), *((f"out:{part.name}", part) for part in unseen)]:
             x = part.x[evenly(len(part.x), DRAWN)]
             arrays[f"point:{group}"] = x.cpu().numpy().astype(np.float16)
-            if spread_rounds > 1 and isinstance(method, DiffusionLikelihood):
+            if spread_rounds > 1 and has_rounds(method):
                 some = x[evenly(len(x), SPREAD)]
                 weights = method.log_weights(some, rounds=spread_rounds, rng=streams("spread", part.name))
                 arrays[f"spread:{group}"] = weights.detach().std(dim=0).cpu().numpy().astype(np.float32)
     return arrays
+
+
+def has_rounds(method: Likelihood) -> bool:
+    """Whether the method averages rounds: of the diffusion likelihoods, Eq. 23 does and the flow's does not."""
+    return (
+        isinstance(method, DiffusionLikelihood)
+        and type(method).log_weights is not DiffusionLikelihood.log_weights
+    )
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:

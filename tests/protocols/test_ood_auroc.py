@@ -181,6 +181,16 @@ class Spreading(DiffusionLikelihood, OracleDensity):
         return torch.randn(rounds, len(x), generator=rng)
 
 
+class WithoutRounds(DiffusionLikelihood, OracleDensity):
+    """As the likelihood of the probability flow: no rounds, and so no spread."""
+
+
+def test_spread_is_kept_of_methods_with_rounds_alone():
+    measurement = evaluate(fitted(WithoutRounds(), SEEN), spread_rounds=4)
+    assert "score:in" in measurement.arrays
+    assert not any(name.startswith("spread") for name in measurement.arrays)
+
+
 def test_figures_of_points():
     methods = {"oracle_bayes": OracleBayes(), "oracle_density": OracleDensity(), "spreading": Spreading()}
     measurements = [evaluate(fitted(method, SEEN), spread_rounds=4) for method in methods.values()]
