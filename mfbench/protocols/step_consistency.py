@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import quantile_test
 from torch import Tensor
 
 from mfbench import measures
@@ -193,8 +194,8 @@ def to_exact(distance: Array, streams: Streams) -> list[Value]:
     mean = measures.bootstrap_mean(distance, rng=streams("bootstrap"))
     return [
         Value("distance", "", mean.value, n, mean.low, mean.high),
-        Value("rms_distance", "", math.sqrt(float(np.mean(distance**2))), n),
-        Value("median_distance", "", float(np.median(distance)), n),
+        root_mean_square(distance),
+        Value("median_distance", "", float(np.median(distance)), n, *median_interval(distance)),
     ]
 
 
@@ -204,11 +205,25 @@ def to_own(distance: Array) -> Value:
     return Value("self_distance", "", mean.value, len(distance), mean.low, mean.high)
 
 
+def root_mean_square(distance: Array) -> Value:
+    """With the roots of the ends of Student's interval for the mean square."""
+    mean = measures.student(distance**2)
+    ends = [None if end is None else math.sqrt(max(end, 0.0)) for end in (mean.low, mean.high)]
+    return Value("rms_distance", "", math.sqrt(mean.value), len(distance), *ends)
+
+
+def median_interval(distance: Array) -> tuple[float | None, float | None]:
+    """The order statistics that hold the median with 95 % (binomial, whatever the law); none for a handful."""
+    interval: Any = quantile_test(distance, q=0.0, p=0.5).confidence_interval(0.95)
+    low, high = float(interval.low), float(interval.high)
+    return (low, high) if math.isfinite(low + high) else (None, None)
+
+
 def remarks(method: Sampler, step: float) -> list[str]:
     """What a reader of the row must know."""
     notes = []
     if not method.deterministic:
         notes.append("stochastic: no pathwise distance")
     if method.evaluations_per_step is None:
-        notes.append(f"adaptive: chooses its own steps whatever h is ({step:g} here)")
+        notes.append("adaptive: chooses its own steps whatever h is")
     return notes
