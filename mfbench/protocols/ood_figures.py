@@ -73,7 +73,7 @@ def kept(
 
 
 def has_rounds(method: Likelihood) -> bool:
-    """Whether the method averages rounds: of the diffusion likelihoods, Eq. 23 does and the flow's does not."""
+    """Whether the method averages rounds: of the diffusion likelihoods Eq. 23 does, the flow does not."""
     return (
         isinstance(method, DiffusionLikelihood)
         and type(method).log_weights is not DiffusionLikelihood.log_weights
