@@ -118,7 +118,7 @@ class Dataset:
         raise Unsupported(f"data set {self.name!r} has no closed-form noise predictor")
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
-        """A view whose splits live on `device` in `dtype`."""
+        """A view whose splits are copies, on `device` and in `dtype`: writing to them leaves this one as it is."""
         return _Moved(self, device, dtype)
 
     def without_test(self) -> Dataset:
@@ -161,10 +161,10 @@ class _Moved(_View):
         made = super().make_split(split)
 
         def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(self.device)
+            return None if tensor is None else tensor.to(self.device, copy=True)
 
-        x = made.x.to(self.device, self.dtype or made.x.dtype)
-        return Split(x, move(made.y), move(made.attributes), move(made.identity), made.names)
+        x = made.x.to(self.device, self.dtype or made.x.dtype, copy=True)
+        return Split(x, move(made.y), move(made.attributes), move(made.identity), dict(made.names))
 
 
 class _Fitting(_View):

@@ -47,14 +47,15 @@ class Instances:
 
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters as the class wants them: objects for references, paths for files."""
-        return {name: self._argument(value) for name, value in parameters.items()}
+        return _arguments(parameters, self.get)
 
     def fit(self, choice: Choice) -> tuple[Method, float]:
         """A method fitted here, whether it has an artifact or not, and the seconds that took."""
         method = self._built(choice)
         started = time.perf_counter()
         rng = generator(self._device, "fit", choice["kind"], choice["name"], self._job["seed"])
-        method.fit(self.data.without_test(), rng=rng, progress=self._progress)  # type: ignore[attr-defined]
+        data = self._dataset(self._job["data"]).without_test()  # what a fit writes to, the cell does not see
+        method.fit(data, rng=rng, progress=self._progress)  # type: ignore[attr-defined]
         _to_eval(method)
         return method, time.perf_counter() - started
 
@@ -67,20 +68,14 @@ class Instances:
         """Seconds spent on the fits of a method and of the methods it refers to, here or for an artifact."""
         return sum(self._fit_seconds.get(choice_key(one), 0.0) for one in methods_of(choice))
 
-    def _argument(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._argument(item) for item in value]
-        if not isinstance(value, Mapping):
-            return value
-        return value["file"] if "sha256" in value else self.get(value)
-
     def _dataset(self, choice: Choice) -> Dataset:
         seed, dtype = self._job["seed"], self._job["dtype"]
         kept = self._datasets.get(f"{choice_key(choice)} {seed} {dtype}", lambda: self._new_dataset(choice))
         return kept.to(self._device, self._dtype)
 
     def _new_dataset(self, choice: Choice) -> Dataset:
-        parameters = self.arguments(choice["parameters"])
+        # It may outlive this cell: what it refers to are copies that the cell has no hold of.
+        parameters = _arguments(choice["parameters"], self._dataset)
         data: Dataset = self._class(choice)(**parameters, seed=self._job["seed"])
         data.name, data.parameters = choice["name"], choice["parameters"]
         return data
@@ -110,6 +105,17 @@ class Instances:
 
     def _class(self, choice: Choice) -> Callable[..., Any]:
         return self._registry.load(self._registry.card(choice["kind"], choice["name"]))
+
+
+def _arguments(parameters: Mapping[str, Any], get: Callable[[Choice], Any]) -> dict[str, Any]:
+    def argument(value: Any) -> Any:
+        if isinstance(value, list):
+            return [argument(item) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        return value["file"] if "sha256" in value else get(value)
+
+    return {name: argument(value) for name, value in parameters.items()}
 
 
 def methods_of(choice: Choice) -> list[Choice]:

@@ -51,7 +51,6 @@ class Worker:
             raise
         except BaseException as error:  # SystemExit and the like end a cell, not the bench
             record |= {"status": status_of(error), "error": describe(error)}
-        self._datasets.settle()
         if task["type"] != "timing":
             record |= {"wall_s": time.perf_counter() - started, "peak_memory_bytes": peak and peak.bytes()}
         return record | {"ended": now()}

@@ -200,6 +200,30 @@ class Careless(Good):
         data.val.x.add_(1.0)
 
 
+class WritesBehindTheBack(Good):
+    """Changes its data in place where torch's version counters do not see it, in its fit and after."""
+
+    def __init__(self, way: str = "data"):
+        super().__init__()
+        self.way = way
+
+    def fit(self, data, *, rng, progress):
+        super().fit(data, rng=rng, progress=progress)
+        self._spoil(data.train.x)
+        self._spoil(data.val.x)
+
+    def score(self, x, *, rng=None):
+        score = super().score(x)
+        self._spoil(x)
+        return score
+
+    def _spoil(self, x):
+        if self.way == "data":
+            x.data.mul_(0.5)
+        else:
+            x.numpy()[:] = 7.0
+
+
 class ClosesStandardError(Good):
     """Closes what is not its own."""
 
@@ -231,6 +255,7 @@ LIKELIHOODS = {
     "nan": NaN,
     "wrong_shape": WrongShape,
     "careless": Careless,
+    "writes_behind_the_back": WritesBehindTheBack,
     "closes_standard_error": ClosesStandardError,
     "peeks": Peeks,
 }

@@ -168,6 +168,18 @@ def test_what_a_cell_changed_is_put_back_for_the_next(do):
     assert (after["values"], after["scores"]) == (before["values"], before["scores"])
 
 
+@pytest.mark.parametrize("way", ["data", "numpy"])
+def test_data_that_a_cell_wrote_to_behind_the_back_are_the_same_for_the_next(do, way):
+    before = do(good())
+    (pid,) = child_pids()
+    spoiled = do(choice("likelihood", "writes_behind_the_back", way=way))
+    assert spoiled["status"] == "ok"
+    after = do(good())
+    assert child_pids() == [pid]
+    keys = ("values", "scores", "arrays")
+    assert [after[key] for key in keys] == [before[key] for key in keys]
+
+
 def test_a_closed_standard_error_is_open_again_for_the_next(do):
     assert do(choice("likelihood", "closes_standard_error", scale=1.0, sleep=0.0))["status"] == "ok"
     (pid,) = child_pids()
