@@ -8,7 +8,7 @@ Methods that are shown the other set have scores of the seen set for each: `scor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def kept(
     return arrays
 
 
-def has_rounds(method: Likelihood) -> bool:
+def has_rounds(method: Likelihood) -> TypeGuard[DiffusionLikelihood]:
     """Whether the method averages rounds: of the diffusion likelihoods Eq. 23 does, the flow does not."""
     return (
         isinstance(method, DiffusionLikelihood)
