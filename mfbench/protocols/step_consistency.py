@@ -213,7 +213,7 @@ def root_mean_square(distance: Array) -> Value:
 
 
 def median_interval(distance: Array) -> tuple[float | None, float | None]:
-    """The order statistics that hold the median with 95 % (binomial, whatever the law); none for a handful."""
+    """The order statistics that hold the median with 95 % (binomial, for any law); none for a handful."""
     interval: Any = quantile_test(distance, q=0.0, p=0.5).confidence_interval(0.95)
     low, high = float(interval.low), float(interval.high)
     return (low, high) if math.isfinite(low + high) else (None, None)
