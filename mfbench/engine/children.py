@@ -88,7 +88,11 @@ class Children:
     def _give_back(self, supervisor: Supervisor) -> None:
         with self._lock:
             self._busy.discard(supervisor)
-            self._idle.append(supervisor)
+            done = self._stopped or supervisor.cancelled
+            if not done:
+                self._idle.append(supervisor)
+        if done:
+            supervisor.close()
 
     def _start(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         """Start a process from a thread that lives as long as this process.

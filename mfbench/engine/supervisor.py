@@ -71,6 +71,11 @@ class Supervisor:
         self._poll = select.poll()
 
     @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called: such a supervisor takes no task any more."""
+        return self._cancelled
+
+    @property
     def pid(self) -> int | None:
         """The child's process id; None where there is none."""
         return None if self._process is None else self._process.pid
@@ -92,7 +97,7 @@ class Supervisor:
         return record
 
     def cancel(self) -> None:
-        """From another thread: have the task under way end as crashed, and its child with it."""
+        """From another thread and for good: the task under way ends as crashed, and its child with it."""
         self._cancelled = True
 
     def close(self) -> None:

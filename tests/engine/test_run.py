@@ -15,6 +15,7 @@ from engine_fakes import PLUGIN, answers, marked_processes
 
 from mfbench import artifacts
 from mfbench.engine import Listener, run_plan
+from mfbench.engine.children import children
 from mfbench.errors import UserError
 from mfbench.paths import cache_root
 from mfbench.store import Store
@@ -169,6 +170,15 @@ def test_interrupted_runs_keep_what_they_have_and_leave_nothing(plan_of, store, 
     assert store.latest_run("tiny")["interrupted"] is True
     done = plan_of(methods, select="0.01")
     assert run_plan(done, store, executor="inline").cached == 1
+
+
+def test_after_an_interrupted_run_the_next_one_in_this_process_is_sound(plan_of, store, log):
+    methods = '["good", {name = "good", sleep = 0.01}, {name = "good", sleep = 60.0}]'
+    assert run_plan(plan_of(methods), store, workers=2, listener=StopsAfter(2)).interrupted
+    assert children()._idle == []
+    summary = run_plan(plan_of(["good"], seeds=(1, 2)), store, workers=2)
+    assert (summary.interrupted, summary.statuses) == (False, {"ok": 2})
+    assert (children()._idle, marked_processes(log)) == ([], [])
 
 
 def test_two_runs_do_not_share_a_store(plan_of, store):
