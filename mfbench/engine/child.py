@@ -10,7 +10,8 @@ likes: what it prints goes to standard error, of which the supervisor keeps the 
     -> {"begun": true}, {"known": {...}}, {"progress": [done, total]} ..., {"record": {...}}
 
 It never outlives its supervisor: a watcher process in its group sees the end of standard input, even while a
-cell holds the interpreter, and kills the whole group; on Linux the kernel also kills it with its parent.
+cell holds the interpreter, and kills all that the child started; on Linux the kernel also kills it with its
+parent.
 """
 
 from __future__ import annotations
@@ -99,6 +100,10 @@ def _watch(tasks: int, others: tuple[int, ...]) -> None:
     poll.register(tasks, 0)  # reports only that all writers are gone, and takes nothing from the pipe
     while os.getppid() == worker and not poll.poll(_LOOK_EVERY_MS):
         pass
+    from mfbench.processes import MARK, end_marked
+
+    if mark := os.environ.get(MARK):
+        end_marked(mark)
     os.killpg(0, signal.SIGKILL)
 
 

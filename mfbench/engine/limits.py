@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mfbench.processes import descendants
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -40,6 +42,28 @@ def resident_size(pid: int | str = "self") -> int | None:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return None
+
+
+def held_memory(pid: int, limit: int) -> int:
+    """Bytes of physical memory that a process and its descendants hold; 0 where the system does not say.
+
+    What forked processes share is counted once. As that takes the system long to say, it is asked only where
+    the plain sum exceeds `limit`: below it, the answer is that sum.
+    """
+    family = [pid, *descendants(pid)]
+    sizes = [resident_size(each) or 0 for each in family]
+    if sum(sizes) <= limit:
+        return sum(sizes)
+    return max(sizes[0], sum(_proportional_size(each) for each in family))
+
+
+def _proportional_size(pid: int) -> int:
+    """Resident bytes, where each page counts as a fraction: one over the number of its holders."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return resident_size(pid) or 0
+    return 1024 * next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
 
 
 def readable(size: float) -> str:

@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mfbench.engine.failures import last_words
-from mfbench.engine.limits import readable, resident_size
+from mfbench.engine.limits import held_memory, readable
 from mfbench.engine.records import Task, ended, error_of, now
 from mfbench.engine.threads import environment
+from mfbench.processes import MARK, end_all, new_mark
 from mfbench.registry.probe import child_environment
 
 STARTUP_LIMIT_S = 300.0
@@ -28,7 +28,10 @@ POLL_S = 0.05
 """How often a computing child's memory is looked at."""
 
 _LAST_WORDS_S = 0.2
-_STDERR_LINES = 400
+_LAST_READS = 16
+_KEPT_STDERR = 64 << 10
+"""Bytes: what a child printed last is kept for the report, the rest is read and dropped."""
+
 _CHUNK = 1 << 20
 
 Starter = Callable[..., subprocess.Popen[bytes]]
@@ -38,15 +41,22 @@ Relay = Callable[[Task, int, int], None]
 
 @dataclass(frozen=True)
 class ChildKind:
-    """What a child is started for; tasks of another kind need another child."""
+    """What a child is started for; tasks of another kind need another child.
+
+    domain: the foreign plugins whose code runs in it. What one of them does to a library (a patched
+    `numpy.log`) lasts as long as the process: cells of other domains must not meet it.
+    """
 
     plugins: tuple[str, ...]
+    domain: tuple[str, ...]
     device: str
     threads: int
 
     @staticmethod
     def of(task: Task) -> ChildKind:
-        return ChildKind(tuple(task["plugins"]), task["device"], task["job"]["threads"])
+        return ChildKind(
+            tuple(task["plugins"]), tuple(task["domain"]), task["device"], task["job"]["threads"]
+        )
 
 
 class ChildGoneError(Exception):
@@ -64,8 +74,11 @@ class Supervisor:
         self.kind = kind
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr: deque[bytes] = deque(maxlen=_STDERR_LINES)
+        self._mark = ""
+        self._stderr = bytearray()
         self._answers = bytearray()
+        self._searched = 0
+        self._looked = 0.0
         self._known: dict[str, Any] = {}
         self._cancelled = False
         self._poll = select.poll()
@@ -105,7 +118,7 @@ class Supervisor:
         process, self._process = self._process, None
         if process is None:
             return
-        _kill_group(process)
+        end_all(process.pid, self._mark)
         process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
@@ -144,12 +157,14 @@ class Supervisor:
 
     def _launch(self) -> None:
         self._answers.clear()
+        self._searched = 0
+        self._mark = new_mark()
         self._process = self._start(
             [sys.executable, "-P", "-m", "mfbench.engine.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**child_environment(), **environment(self.kind.threads)},
+            env={**child_environment(), **environment(self.kind.threads), MARK: self._mark},
             start_new_session=True,
             bufsize=0,
         )
@@ -178,13 +193,15 @@ class Supervisor:
 
     def _message(self, deadline: float, task: Task | None, begun: bool) -> dict[str, Any]:
         """The next line of the child; ChildGoneError where it ends, or must be ended, first."""
-        while (end := self._answers.find(b"\n")) < 0:
+        while (end := self._answers.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._answers)
             if self._cancelled:
                 raise ChildGoneError("crashed", error_of("Cancelled", "the run was stopped"))
             self._read_some(min(POLL_S, max(0.0, deadline - time.monotonic())), begun)
             self._hold_to_limits(deadline, task)
         line = bytes(self._answers[:end])
         del self._answers[: end + 1]
+        self._searched = 0
         try:
             message: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -215,10 +232,19 @@ class Supervisor:
         if time.monotonic() >= deadline:
             self._ask_where_it_stands()
             raise ChildGoneError(*self._too_late(task))
-        limit = task and task["memory_limit"]
-        size = resident_size(self.pid) if limit and self.pid else None
-        if limit and size and size > limit:
-            message = f"the process held {readable(size)}; memory_limit is {readable(limit)}"
+        if task is not None and task["memory_limit"]:
+            self._hold_to_memory(task["memory_limit"])
+
+    def _hold_to_memory(self, limit: int) -> None:
+        since = time.monotonic() - self._looked
+        if self.pid is None or since < POLL_S:  # a child that prints without end is read far more often
+            return
+        size = held_memory(self.pid, limit)
+        self._looked = time.monotonic()
+        if size > limit:
+            message = (
+                f"the process and what it started held {readable(size)}; memory_limit is {readable(limit)}"
+            )
             raise ChildGoneError("oom", self._error("MemoryLimit", message))
 
     def _too_late(self, task: Task | None) -> tuple[str, dict[str, str]]:
@@ -251,22 +277,21 @@ class Supervisor:
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         with suppress(BlockingIOError):
-            while self._keep_stderr(os.read(process.stderr.fileno(), _CHUNK)):
-                pass
-        printed = b"".join(self._stderr)
-        if process.returncode == -signal.SIGABRT and b"bad_alloc" in printed:
+            for _ in range(_LAST_READS):  # what it started may print on and on
+                if not self._keep_stderr(os.read(process.stderr.fileno(), _CHUNK)):
+                    break
+        if process.returncode == -signal.SIGABRT and b"bad_alloc" in self._stderr:
             message = "the process ended itself because memory ran out (std::bad_alloc)"
             return ChildGoneError("oom", self._error("MemoryError", message), begun)
         return ChildGoneError("crashed", self._error("Crashed", _fate(process.returncode)), begun)
 
     def _keep_stderr(self, data: bytes) -> bool:
-        for line in data.splitlines(keepends=True):
-            unfinished = self._stderr and not self._stderr[-1].endswith(b"\n")
-            self._stderr.append(self._stderr.pop() + line if unfinished else line)
+        self._stderr += data
+        del self._stderr[:-_KEPT_STDERR]
         return bool(data)
 
     def _error(self, kind: str, message: str) -> dict[str, str]:
-        return error_of(kind, message, last_words(b"".join(self._stderr).decode(errors="replace")))
+        return error_of(kind, message, last_words(self._stderr.decode(errors="replace")))
 
 
 def _fate(returncode: int | None) -> str:
@@ -280,12 +305,6 @@ def _fate(returncode: int | None) -> str:
         name = f"signal {-returncode}"
     hint = " (by the system where memory ran out, or by hand)" if returncode == -signal.SIGKILL else ""
     return f"the process was killed by {name}{hint}"
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill the child's process group: its watcher is in it, so the number is no other's even if it ended."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _may_be_damaged(record: Mapping[str, Any], kind: ChildKind) -> bool:

@@ -156,6 +156,44 @@ class Hangs(Likelihood):
             time.sleep(1)
 
 
+class StartsSessions(Good):
+    """Leaves processes behind that are out of its group: a session's leader, and an orphan of another."""
+
+    def score(self, x, *, rng=None):
+        subprocess.Popen(["sleep", "7771"], start_new_session=True)
+        subprocess.run(["sh", "-c", "sleep 7772 & exit"], start_new_session=True, check=True)
+        return super().score(x)
+
+
+class StartsSessionsAndHangs(StartsSessions):
+    """The same, without ever answering."""
+
+    def score(self, x, *, rng=None):
+        super().score(x)
+        time.sleep(1000)
+
+
+class StartsMemoryBombs(Likelihood):
+    """Lets another process take the memory."""
+
+    def score(self, x, *, rng=None):
+        code = "import time; held = b'x' * (1 << 30); time.sleep(1000)"
+        subprocess.run([sys.executable, "-c", code], start_new_session=True)
+
+
+class PrintsWithoutEnd(Good):
+    """Updates one line of 50 MB, as a progress bar does."""
+
+    def score(self, x, *, rng=None):
+        update = b"\r" + b"x" * 1023
+        for _ in range(50_000):
+            os.write(2, update)
+        print("\ndone", file=sys.stderr, flush=True)
+        if self.scale == 0:
+            os._exit(3)
+        return super().score(x)
+
+
 class HoldsTheInterpreter(Likelihood):
     """Loops in C without ever letting another thread run."""
 
@@ -251,6 +289,10 @@ LIKELIHOODS = {
     "segfaults": SegmentationFault,
     "hangs": Hangs,
     "holds_the_interpreter": HoldsTheInterpreter,
+    "starts_sessions": StartsSessions,
+    "starts_sessions_and_hangs": StartsSessionsAndHangs,
+    "starts_memory_bombs": StartsMemoryBombs,
+    "prints_without_end": PrintsWithoutEnd,
     "memory_bomb": MemoryBomb,
     "nan": NaN,
     "wrong_shape": WrongShape,

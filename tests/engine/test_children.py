@@ -8,6 +8,7 @@ import pytest
 from engine_fakes import PLUGIN, marked_processes
 
 from mfbench.engine.children import Children, children, run_cell
+from mfbench.engine.limits import held_memory, resident_size
 from mfbench.engine.supervisor import ChildKind
 from mfbench.plan.choices import choice_key
 
@@ -37,6 +38,7 @@ def task(cache, method, kind="cell", **changes):
         "type": kind,
         "job": {**common, **(fit if kind == "fit" else cell), **changes.pop("job", {})},
         "plugins": [str(PLUGIN)],
+        "domain": [str(PLUGIN)],
         "cache": str(cache),
         "device": "cpu",
         "time_limit": 60.0,
@@ -159,6 +161,56 @@ def test_memory_limit(do, library):
     assert do(good(), memory_limit=LIMIT)["status"] == "ok"
 
 
+def test_what_left_the_process_group_ends_with_the_child(do, log):
+    assert do(choice("likelihood", "starts_sessions", scale=1.0, sleep=0.0))["status"] == "ok"
+    children().close_idle()
+    assert marked_processes(log) == []
+    hangs = choice("likelihood", "starts_sessions_and_hangs", scale=1.0, sleep=0.0)
+    assert do(hangs, time_limit=1.0)["status"] == "timeout"
+    assert marked_processes(log) == []
+
+
+def test_the_memory_of_what_a_method_started_counts(do, log):
+    record = do(choice("likelihood", "starts_memory_bombs"), memory_limit=LIMIT)
+    assert (record["status"], record["error"]["type"]) == ("oom", "MemoryLimit")
+    assert marked_processes(log) == []
+
+
+def _forked_sleeper():
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(30)
+        os._exit(0)
+    return pid
+
+
+def test_memory_that_processes_share_counts_once():
+    held = bytearray(os.urandom(1 << 20) * 128)
+    pids = [_forked_sleeper() for _ in range(3)]
+    own = resident_size()
+    try:
+        assert held_memory(os.getpid(), 10 * own) > 3 * len(held)  # far below the limit: the plain sum
+        assert held_memory(os.getpid(), own) < own + len(held)
+    finally:
+        for pid in pids:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+
+
+def test_heavy_printing_is_read_fast_and_only_its_end_is_kept(do):
+    noisy = choice("likelihood", "prints_without_end", scale=1.0, sleep=0.0)
+    before = do(good())
+    record = do(noisy, time_limit=20.0)
+    assert record["status"] == "ok"
+    assert record["wall_s"] < before["wall_s"] + 10
+    (idle,) = children()._idle
+    assert len(idle._stderr) <= 64 << 10
+    ended = do(choice("likelihood", "prints_without_end", scale=0.0, sleep=0.0), time_limit=20.0)
+    assert ended["status"] == "crashed"
+    assert ended["error"]["traceback"].endswith("\ndone")
+    assert len(ended["error"]["traceback"]) <= 64 << 10
+
+
 def test_what_a_cell_changed_is_put_back_for_the_next(do):
     before = do(good())
     (pid,) = child_pids()
@@ -246,6 +298,14 @@ def test_children_of_another_kind_take_the_place_of_idle_ones(do):
     assert child_pids() != [pid]
 
 
+def test_a_child_that_ran_one_plugins_code_is_not_given_anothers_cells(do):
+    do(good())
+    (pid,) = child_pids()
+    do(good(), domain=["another"])
+    assert len(child_pids()) == 1
+    assert child_pids() != [pid]
+
+
 def test_a_payload_that_makes_no_sense_is_a_crash_with_a_reason():
     record = json.loads(run_cell(json.dumps({"type": "cell", "job": {"cell_id": "c", "cache_key": "k"}})))
     assert record["status"] == "crashed"
@@ -258,4 +318,4 @@ def test_after_a_stop_tasks_are_refused_until_the_next_start(cache):
     with pytest.raises(RuntimeError, match="stopped"):
         some.run(task(cache, good()), "")
     some.start()
-    assert some._take(ChildKind((), "cpu", 1)).pid is None
+    assert some._take(ChildKind((), (), "cpu", 1)).pid is None

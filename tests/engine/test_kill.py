@@ -97,6 +97,15 @@ def test_what_a_method_started_ends_with_a_coordinator_that_was_killed_alone(scr
     assert_nobody_is_left(log)
 
 
+def test_what_left_the_process_group_ends_with_a_coordinator_that_was_killed(script, log, tmp_path):
+    process = script(tmp_path / "store.sqlite", HANGS.replace("hangs", "starts_sessions_and_hangs"))
+    while process.poll() is None and sum(map(is_sleep, marked_processes(log))) < 2:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert_nobody_is_left(log)
+
+
 def test_interrupt_by_a_signal_ends_with_130_and_keeps_results(script, log, tmp_path):
     process = script(tmp_path / "store.sqlite")
     while process.poll() is None and len(log.read_text().splitlines()) < 4:
