@@ -111,8 +111,9 @@ def over_seeds(
 
     From five seeds on Student's t over the seeds ("student over 5 seeds"). Below, where every seed has a
     standard error within it, the normal interval with SE = sqrt(sum of se^2) / S ("within 3 seeds"), which
-    does not hold the spread of training; without them Student's t again, wide but honest. Seeds that agree
-    to the last digit show no spread, so there too the standard errors within them are used.
+    does not hold the spread of training; without them no interval is to be had, and the smallest and the
+    largest value are shown for what they are ("range of 3 seeds"). Seeds that agree to the last digit show
+    no spread, so there too the standard errors within them are used.
     """
     count = len(values)
     spread = student(values, level)
@@ -123,6 +124,10 @@ def over_seeds(
         half = _normal_quantile(level) * error
         return Interval(
             spread.value, spread.value - half, spread.value + half, error, f"within {count} seeds"
+        )
+    if 1 < count < FEWEST_SEEDS and np.all(np.isfinite(values)):
+        return Interval(
+            spread.value, float(np.min(values)), float(np.max(values)), None, f"range of {count} seeds"
         )
     method = f"student over {count} seeds" if spread.low is not None else spread.method
     return Interval(spread.value, spread.low, spread.high, spread.standard_error, method)
