@@ -118,7 +118,7 @@ class Dataset:
         raise Unsupported(f"data set {self.name!r} has no closed-form noise predictor")
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
-        """A view whose splits are copies, on `device` and in `dtype`: writing to them leaves this one as it is."""
+        """A view whose splits are copies, on `device` in `dtype`: to write to them changes nothing here."""
         return _Moved(self, device, dtype)
 
     def without_test(self) -> Dataset:

@@ -37,17 +37,17 @@ def main() -> None:
         os.setpgid(0, 0)  # the watcher kills the group: it must be this process's own
     _watch(tasks, (answers, words))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1, all_threads=False)  # the supervisor asks where a hung cell stands
     with os.fdopen(tasks, "rb") as lines, os.fdopen(answers, "wb", buffering=0) as out:
         hello = json.loads(lines.readline() or b"null")
         if hello is None:
             return
         _die_with(hello["parent"])
+        _speak_when_lost()
         worker = _prepare(hello, out)
         for line in lines:
             _send(out, {"begun": True})
             _open_standard(words)
+            _speak_when_lost()
             record = worker.execute(json.loads(line), lambda message: _send(out, message))
             _send(out, {"record": record})
 
@@ -70,6 +70,16 @@ def _prepare(hello: dict[str, Any], out: Any) -> Any:
         raise
     _send(out, {"ready": True})
     return worker
+
+
+def _speak_when_lost() -> None:
+    """Print the stack on a fatal signal and, for SIGUSR1, when the supervisor asks where a hung cell stands.
+
+    Set up before each cell: the last one may have set handlers of its own.
+    """
+    faulthandler.enable()
+    faulthandler.unregister(signal.SIGUSR1)
+    faulthandler.register(signal.SIGUSR1, all_threads=False)
 
 
 def _start_cuda(device: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,18 @@ def now() -> str:
 def error_of(kind: str, message: str, traceback: str = "") -> dict[str, str]:
     """What a record says of a failure."""
     return {"type": kind, "message": message, "traceback": traceback}
+
+
+def choices_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every choice in a job (or in a part of one): data set, protocol, method and all that they refer to."""
+    if isinstance(value, list):
+        for item in value:
+            yield from choices_in(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from choices_in(item)
+        if "parameters" in value:
+            yield value
 
 
 def blank(task: Task) -> dict[str, Any]:

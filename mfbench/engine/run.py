@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from mfbench.engine.agenda import Agenda, expected_seconds, make_agenda
 from mfbench.engine.children import children
+from mfbench.engine.domains import Domains
 from mfbench.engine.executors import RunTask, devices, open_executor
 from mfbench.engine.listening import Listener, Summary, Totals
 from mfbench.engine.machine import machine_name
@@ -34,7 +37,7 @@ def run_plan(
     plan: Plan,
     store: Store,
     *,
-    executor: str = "local",
+    executor: str | Workforce = "local",
     workers: int = 1,
     device: str = "cpu",
     retry: bool = False,
@@ -45,7 +48,8 @@ def run_plan(
 ) -> Summary:
     """Compute what `plan` asks for and `store` lacks: fits first, then quality, then times.
 
-    executor: see `open_executor`. workers: tasks at a time. device: "cpu", "cuda" (spread over all devices)
+    executor: see `open_executor`; opened before the store is made where it must leave no trace of a mistake
+    (`open_workforce`, for as many workers). workers: tasks at a time. device: "cpu", "cuda" (spread over all devices)
     or "cuda:1". retry: do again what failed before. hook: `registry.hook`. folder: in the suite's checkout.
 
     Ctrl-C ends the run in order: what was computed is kept, and the summary says `interrupted`. UserError
@@ -56,19 +60,34 @@ def run_plan(
     strangers = {cell.device for cell in plan.cells} - {device.partition(":")[0]}
     if strangers:
         raise UserError(f"--device {device}: the plan was made for {', '.join(sorted(strangers))}")
-    slots = devices(executor, device, workers)
-    with store.lock(), _workforce(executor, workers) as (pool, run_task):
-        run = _Run(plan, store, listener or Listener(), hook, slots, pool, run_task)
+    with store.lock(), open_workforce(executor, workers) as force:
+        slots = devices(force.name, device, workers)
+        run = _Run(plan, store, listener or Listener(), hook, slots, force.pool, force.run_task)
         return run.go(retry, argv, folder or Path.cwd())
 
 
+@dataclass(frozen=True)
+class Workforce:
+    """An open executor: its name, itself, and what is submitted to it."""
+
+    name: str
+    pool: Executor
+    run_task: RunTask
+
+
 @contextmanager
-def _workforce(name: str, workers: int) -> Iterator[tuple[Executor, RunTask]]:
-    """The executor, and the end of every child when the run is over, however it ends."""
-    pool, run_task = open_executor(name, workers)
+def open_workforce(executor: str | Workforce, workers: int) -> Iterator[Workforce]:
+    """The executor, and the end of every child when the run is over, however it ends.
+
+    One that is open already is left to whoever opened it. UserError where it cannot be opened.
+    """
+    if isinstance(executor, Workforce):
+        yield executor
+        return
+    pool, run_task = open_executor(executor, workers)
     children().start()
     try:
-        yield pool, run_task
+        yield Workforce(executor, pool, run_task)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         children().stop()
@@ -145,7 +164,8 @@ class _Run:
     # -- quality, many at a time ------------------------------------------------------------------------
 
     def _work(self, agenda: Agenda) -> None:
-        schedule = Schedule(agenda.fits, agenda.cells, agenda.fitted)
+        # By domain, else as planned: a child that has run one plugin's code is of no use to another's cells.
+        schedule = Schedule(agenda.fits, sorted(agenda.cells, key=self._domain_of), agenda.fitted)
         for key, record in agenda.lost.items():
             self._give_up(schedule, key, record)
         self._fill(schedule)
@@ -153,6 +173,7 @@ class _Run:
             self._take(self._arrived.get(), schedule)
             self._fill(schedule)
         timings = [cell for cell in agenda.timings if self._may_be_timed(cell)]
+        timings.sort(key=self._domain_of)
         if timings:
             self._time(timings)
 
@@ -166,6 +187,7 @@ class _Run:
             "type": kind,
             "job": job.to_json(),
             "plugins": self.plan.plugins,
+            "domain": self._domain_of(job),
             "cache": str(self.cache),
             "device": slot,
             "time_limit": job.time_limit,
@@ -180,6 +202,13 @@ class _Run:
         self._under_way[future] = job, slot
         future.add_done_callback(self._arrived.put)
         return future
+
+    @cached_property
+    def _domains(self) -> Domains:
+        return Domains(self.plan.plugins)
+
+    def _domain_of(self, job: Job) -> list[str]:
+        return self._domains.of(job.to_json())
 
     def _answer(self, future: Future[str]) -> tuple[Job, str, dict[str, Any]]:
         """The job, its slot (now free) and its record; UserError where the executor lost it."""

@@ -12,12 +12,13 @@ import torch
 from mfbench import artifacts
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.failures import describe, status_of
-from mfbench.engine.instances import Instances, methods_of
+from mfbench.engine.instances import Instances
 from mfbench.engine.limits import memory_limited
 from mfbench.engine.machine import machine_name
 from mfbench.engine.measurement import describe_protocol, encode_measurement
-from mfbench.engine.records import Task, blank, now
+from mfbench.engine.records import Task, blank, choices_in, now
 from mfbench.engine.reset import generator, reset
+from mfbench.engine.surroundings import surroundings_kept
 from mfbench.errors import ContractError, Unsupported
 from mfbench.identity import encode_float
 from mfbench.plan.choices import choice_identity
@@ -57,9 +58,21 @@ class Worker:
 
     def _do(self, task: Task, report: Report) -> dict[str, Any]:
         job = task["job"]
-        dtype = reset(job["dtype"], job["threads"], job["seed"], task["device"])
-        if job.get("unreadable"):
-            self._meet(job)
+        reset(job["dtype"], job["threads"], job["seed"], task["device"])
+        self._import(job)
+        with surroundings_kept():
+            return self._measure(task, report)
+
+    def _import(self, job: Mapping[str, Any]) -> None:
+        """Import the classes that a job names; what that changes in the process stays, as for any import."""
+        for choice in choices_in(job):
+            self.registry.load(self.registry.card(choice["kind"], choice["name"]))
+        if job.get("unreadable"):  # when the run was planned, though not now
+            raise ContractError(job["unreadable"])
+
+    def _measure(self, task: Task, report: Report) -> dict[str, Any]:
+        job = task["job"]
+        dtype = reset(job["dtype"], job["threads"], job["seed"], task["device"])  # imports may have drawn
         if task["type"] == "fit":
             return self._fit(task, dtype, report)
         clock = TimingClock(task["device"], task["timing_budget"] or None)
@@ -67,12 +80,6 @@ class Worker:
             self._evaluate(task, dtype, report, clock)
             return _timed(clock, task["device"])
         return self._evaluate(task, dtype, report, QualityClock())
-
-    def _meet(self, job: Mapping[str, Any]) -> None:
-        """A method that could not be read when the run was planned: its own failure, at first hand."""
-        for choice in [*methods_of(job["protocol"]), *methods_of(job["method"])]:
-            self.registry.load(self.registry.card(choice["kind"], choice["name"]))
-        raise ContractError(job["unreadable"])
 
     def _who(self, task: Task, report: Report) -> dict[str, Any]:
         """Whose method a cell measures, said at once: it may be the last that is heard of it."""
