@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -145,9 +146,16 @@ def test_a_broken_plugin_is_dropped_whole_with_one_line_and_the_rest_goes_on(ins
 
 
 def test_an_interrupt_is_not_the_plugins_fault(install):
-    install("interrupting", {"interrupting": "raise KeyboardInterrupt"})
+    install("interrupted", {"interrupted": "import signal\nsignal.raise_signal(signal.SIGINT)"})
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         load_registry()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_that_a_plugin_raises_itself_is_no_interrupt(install):
+    install("interrupting", {"interrupting": "raise KeyboardInterrupt"})
+    assert plugin(load_registry(), "interrupting").error.startswith("KeyboardInterrupt")
 
 
 # -- files and modules --------------------------------------------------------------------------------------
@@ -226,7 +234,7 @@ def test_a_failure_is_not_kept(write, monkeypatch):
 def test_a_hanging_import_is_given_up_and_the_next_question_answered(write):
     hanging = write("hanging.py", "import time\ntime.sleep(60)")
     sound = write("sound.py", SOUND)
-    questions = [{"ask": "cards", "path": str(path), "version": ""} for path in (hanging, sound)]
+    questions = [{"ask": "cards", "source": str(path), "version": ""} for path in (hanging, sound)]
     slow, fast = probe.ask(questions, time_limit=4)
     assert slow == {"error": "was still importing after 4 s"}
     assert [card["name"] for card in fast["cards"]] == ["halves"]
@@ -259,6 +267,25 @@ def is_dead(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("hangs", [True, False])
+def test_what_a_plugin_starts_at_import_neither_stalls_nor_stays(write, tmp_path, monkeypatch, apart, hangs):
+    pid = tmp_path / "pid"
+    source = f"""
+    import pathlib, subprocess, time
+    started = subprocess.Popen(["sleep", "60"], start_new_session={apart})
+    pathlib.Path({str(pid)!r}).write_text(str(started.pid))
+    {"time.sleep(60)" if hangs else ""}
+    """
+    path = write("starts.py", source + SOUND)
+    began = time.monotonic()
+    monkeypatch.setattr(probe.ask, "__defaults__", (2.0,))
+    (found,) = (each for each in load_registry([str(path)]).plugins if each.name == "starts.py")
+    assert time.monotonic() - began < 10
+    assert found.error == ("was still importing after 2 s" if hangs else None)
+    wait_for(lambda: not Path(f"/proc/{pid.read_text()}").exists() or is_dead(int(pid.read_text())))
+
+
 def test_what_a_plugin_prints_does_not_disturb_the_answers(write):
     path = write(
         "talkative.py", "import os\nprint('{}')\nos.write(1, b'{}')\n" + SOUND.replace("\n    ", "\n")
@@ -273,6 +300,31 @@ def test_a_module_is_named_without_installing_an_entry_point(write, tmp_path, mo
     assert registry.card("sampler", "halves").target == "modular:Halves"
     assert registry.sources == ("modular",)
     registry.require_sources()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import os; os._exit(0)", "ended its process with code 0 while importing"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise SystemExit(0)", "SystemExit"),
+    ],
+)
+def test_a_module_that_ends_the_process_is_broken_in_one_line(write, tmp_path, monkeypatch, source, said):
+    write("ends_it_all.py", source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=said) as caught:
+        load_registry(["ends_it_all"]).require_sources()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_with_life_cycle_hooks_is_imported_when_they_are_wanted(write, tmp_path, monkeypatch):
+    write("module_logger.py", LOGGER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = load_registry(["module_logger"])
+    assert "module_logger" not in sys.modules
+    registry.hook.mfbench_run_started(plan={"suite": "quick"})
+    assert sys.modules.pop("module_logger").heard == ["quick"]
 
 
 def test_naming_an_installed_plugin_again_is_no_conflict():

@@ -1,17 +1,23 @@
 """Finds plugins and reads what they register: entry points, modules and single files, through one function.
 
-Modules are imported in this process. A file is anybody's experiment: it is first read in a child process, and
-what it registered is kept by the file's content.
+Entry points are installed on purpose and imported in this process. A module or a file named by `--plugin` or
+a suite is anybody's experiment: it is read in a child process, and what a file registered is kept by its
+content.
 """
 
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pluggy
 
@@ -71,24 +77,44 @@ def from_entry_point(point: EntryPoint) -> Loaded:
 
 def from_source(source: str) -> Loaded:
     """A plugin named by `--plugin` or by a suite: a module's name or, with a path in it, a file."""
-    if source.endswith(".py"):
-        return from_file(Path(source))
-    return load(source, source, lambda: _import(source))
+    return from_file(Path(source)) if source.endswith(".py") else (_ask_child(source, source, None)[0], None)
 
 
 def load(name: str, source: str, importer: Callable[[], object], version: str | None = None) -> Loaded:
     """Import a plugin and let it register; whatever goes wrong makes it a broken one."""
     try:
-        found = importer()
+        with _interrupts_noted() as interrupts:
+            found = importer()
         version = str(getattr(found, "__version__", "")) if version is None else version
         manager, hooks = _manager_of(name, found)
         registrar = Registrar(name, version)
         manager.hook.mfbench_register(registry=registrar)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # SystemExit and the like: a plugin must not end the bench
+        if isinstance(error, KeyboardInterrupt) and interrupts:
+            raise
         return Plugin(name, source, version or "", error=describe(error)), None
     return Plugin(name, source, version, tuple(registrar.cards), hooks), found
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """A list that is empty as long as no SIGINT came: a plugin may raise KeyboardInterrupt itself."""
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+        yield came  # no interrupt of the user's is raised here
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:  # the plugin may have set its own
+            signal.signal(signal.SIGINT, usual)
 
 
 def describe(error: BaseException) -> str:
@@ -145,15 +171,26 @@ def from_file(path: Path) -> Loaded:
     filemodules.add_file(path)
     identity = [str(path), digest]
     answer = recall("plugins", identity)
-    if answer is None:
-        (answer,) = probe.ask([{"ask": "cards", "path": str(path), "version": f"sha256:{digest[:12]}"}])
-        if answer["error"]:
-            return Plugin(path.name, str(path), error=answer["error"]), None
+    if answer is not None:
+        return Plugin.from_json(answer), None
+    plugin, answer = _ask_child(path.name, str(path), f"sha256:{digest[:12]}")
+    if plugin.error is None:
         remember("plugins", identity, answer)
-    return Plugin.from_json(answer), None
+    return plugin, None
 
 
-def load_file(path: Path, version: str) -> Loaded:
-    """Import a single-file plugin in this process: what the child does."""
+def _ask_child(name: str, source: str, version: str | None) -> tuple[Plugin, dict[str, Any]]:
+    """What a source registers, read in a child, and the child's own words."""
+    (answer,) = probe.ask([{"ask": "cards", "source": source, "version": version}])
+    return Plugin(name, source, error=answer["error"]) if answer["error"] else Plugin.from_json(
+        answer
+    ), answer
+
+
+def load_source(source: str, version: str | None = None) -> Loaded:
+    """Import a module or a single-file plugin in this process: what the child does."""
+    if not source.endswith(".py"):
+        return load(source, source, lambda: _import(source), version)
+    path = Path(source)
     module = filemodules.add_file(path)
-    return load(path.name, str(path), lambda: import_module(module), version)
+    return load(path.name, source, lambda: import_module(module), version)

@@ -20,8 +20,8 @@ Question = Mapping[str, Any]
 
 
 def answer_cards(question: Question) -> dict[str, Any]:
-    """What a file registers."""
-    plugin, _ = loading.load_file(Path(question["path"]), question["version"])
+    """What a module or a file registers."""
+    plugin, _ = loading.load_source(question["source"], question["version"])
     return plugin.to_json()
 
 
@@ -53,8 +53,6 @@ def _load(question: Question) -> Any:
 def answer(question: Question) -> dict[str, Any]:
     try:
         return {"error": None, **ANSWERS[question["ask"]](question)}
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # whatever a plugin raises, SystemExit included, is the answer
         return {"error": loading.describe(error)}
 

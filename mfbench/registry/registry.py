@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -61,7 +60,8 @@ class Registry:
     def hook(self) -> Any:
         """The life-cycle hooks of all plugins: `registry.hook.mfbench_run_started(plan=...)`.
 
-        A single-file plugin that has some is imported now: that it can be was seen in the child that read it.
+        A module or file named by `--plugin` or a suite that has some is imported now: that it can be was seen
+        in the child that read it.
         """
         manager = pluggy.PluginManager(loading.GROUP)
         manager.add_hookspecs(hookspecs)
@@ -69,7 +69,7 @@ class Registry:
             if not plugin.hooks:
                 continue
             if found is None:
-                sound, found = loading.load_file(Path(plugin.source), plugin.version)
+                sound, found = loading.load_source(plugin.source, plugin.version)
                 if sound.error:
                     raise UserError(f"plugin {plugin.source}: {sound.error}")
             manager.register(found, plugin.source if plugin.source in self.sources else plugin.name)
