@@ -90,3 +90,11 @@ def test_nan_and_wrong_shapes_are_refused_by_name(measure):
 def test_tensors_are_as_good_as_arrays(measure, dtype):
     scores = torch.arange(12, dtype=dtype, requires_grad=True)
     assert measure(scores[3:], scores[:5]) == measure(np.arange(3, 12), np.arange(5))
+
+
+def test_fpr_keeps_95_of_a_hundred_and_no_more():
+    """In-scores 1, ..., 100: the threshold that keeps 95 of them is 6; 94 would put it at 7, 96 at 5."""
+    scores_in = np.arange(1.0, 101.0)
+    assert fpr_at_95_tpr(scores_in, [5.0]) == 0.0
+    assert fpr_at_95_tpr(scores_in, [6.0]) == 1.0
+    assert fpr_at_95_tpr(scores_in, [4.5, 5.5, 6.5, 7.5]) == 0.5
