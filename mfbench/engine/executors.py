@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mfbench.engine.children import run_cell
@@ -62,7 +66,33 @@ def run_inline(payload: str) -> str:
     plugins = tuple(task["plugins"])
     if plugins not in _inline_workers:
         _inline_workers[plugins] = Worker(plugins)
-    return json.dumps(_inline_workers[plugins].execute(task, lambda message: None), allow_nan=False)
+    with _ctrl_c_ends_the_run():
+        record = _inline_workers[plugins].execute(task, lambda message: None)
+    return json.dumps(record, allow_nan=False)
+
+
+@contextmanager
+def _ctrl_c_ends_the_run() -> Iterator[None]:
+    """KeyboardInterrupt after a Ctrl-C, whatever became of the one it raised: the cell may have caught it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are another thread's
+        return
+    pressed = False
+    usual = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        if callable(usual):
+            usual(number, frame)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _foreign(name: str, workers: int) -> Executor:

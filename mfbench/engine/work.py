@@ -39,7 +39,7 @@ class Worker:
         self._datasets = DatasetCache()
 
     def execute(self, task: Task, report: Report) -> dict[str, Any]:
-        """The task's record. Raises nothing but KeyboardInterrupt: whatever a method does is a result."""
+        """The task's record. Whatever a method raises is a result, its own KeyboardInterrupt included."""
         record = blank(task)
         started = time.perf_counter()
         peak = None
@@ -48,8 +48,6 @@ class Worker:
             with memory_limited(task["memory_limit"], task["device"]):
                 record |= self._who(task, report)
                 record |= self._do(task, report)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # SystemExit and the like end a cell, not the bench
             record |= {"status": status_of(error), "error": describe(error)}
         if task["type"] != "timing":

@@ -5,6 +5,7 @@ Each computed cell and fit leaves a line in the file named by MFBENCH_TEST_LOG: 
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,6 +135,19 @@ class SaysUnsupported(Likelihood):
 class Exits(Likelihood):
     def score(self, x, *, rng=None):
         sys.exit(3)
+
+
+class Interrupts(Likelihood):
+    """Raises what a Ctrl-C raises, or has one pressed."""
+
+    def __init__(self, pressed: bool = False):
+        self.pressed = pressed
+
+    def score(self, x, *, rng=None):
+        if self.pressed:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        raise KeyboardInterrupt("mine")
 
 
 class HardExits(Likelihood):
@@ -285,6 +299,7 @@ LIKELIHOODS = {
     "raises": Raises,
     "unsupported": SaysUnsupported,
     "exits": Exits,
+    "interrupts": Interrupts,
     "hard_exits": HardExits,
     "segfaults": SegmentationFault,
     "hangs": Hangs,

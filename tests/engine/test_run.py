@@ -181,6 +181,20 @@ def test_after_an_interrupted_run_the_next_one_in_this_process_is_sound(plan_of,
     assert (children()._idle, marked_processes(log)) == ([], [])
 
 
+@pytest.mark.parametrize("executor", ["local", "inline"])
+def test_an_interrupt_that_a_method_raises_is_a_failure_of_its_cell(plan_of, store, executor):
+    summary = run_plan(plan_of(["interrupts", "good"]), store, executor=executor)
+    assert (summary.statuses, summary.interrupted) == ({"failed": 1, "ok": 1}, False)
+    errors = [record["error"] for record in store.results().values() if record["error"]]
+    assert [(error["type"], error["message"]) for error in errors] == [("KeyboardInterrupt", "mine")]
+
+
+def test_ctrl_c_ends_an_inline_run(plan_of, store):
+    methods = '["good", {name = "interrupts", pressed = true}, {name = "good", scale = 2.0}]'
+    summary = run_plan(plan_of(methods), store, executor="inline")
+    assert (summary.statuses, summary.interrupted) == ({"ok": 1}, True)
+
+
 def test_two_runs_do_not_share_a_store(plan_of, store):
     with store.lock(), pytest.raises(UserError, match=rf"process {os.getpid()} on .*, since 2"):
         run_plan(plan_of(["good"]), store, executor="inline")
