@@ -275,6 +275,66 @@ def test_a_damaged_store_is_an_error_of_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_page_met_by_a_question_is_an_error_of_one_line(tmp_path):
+    path = tmp_path / "damaged.sqlite"
+    with Store(path) as store:
+        store.begin_run(RUN, [cell(number) for number in range(50)])
+        for number in range(50):
+            store.add_result("r1", result(number))
+    page = 4096
+    content = bytearray(path.read_bytes())
+    content[page:] = b"\xff" * (len(content) - page)  # the first page holds the schema: it can be opened
+    path.write_bytes(content)
+    malformed = r"damaged.sqlite: the store cannot be used \(.*malformed"
+    with pytest.raises(UserError, match=malformed) as caught, Store(path) as store:
+        store.results()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_an_error_of_one_line_and_keeps_what_was_committed(tmp_path):
+    path = tmp_path / "full.sqlite"
+    with Store(path) as store:
+        store.begin_run(RUN, [cell(1), cell(2)])
+        store.add_result("r1", result(1))
+    large = encode_array(np.random.default_rng(0).random(1 << 16))
+    told = r"full.sqlite: .*disk is full.*make room"
+    store = Store(path)
+    store.connection.execute("PRAGMA max_page_count = 1")  # no less than what it has
+    with pytest.raises(UserError, match=told) as caught, store:
+        store.add_result("r1", {**result(2), "arrays": {"large": large}})
+    assert "\n" not in str(caught.value)
+    with Store(path) as store:
+        assert list(store.statuses().values()) == ["ok"]
+
+
+def test_a_disk_that_is_full_when_a_store_is_made_is_told(tmp_path, monkeypatch):
+    class Full(sqlite3.Connection):
+        def execute(self, statement, *rest):
+            if statement.startswith("CREATE TABLE cells"):
+                super().execute("PRAGMA max_page_count = 1")
+                super().execute("ROLLBACK")  # as SQLite does by itself
+                super().execute("PRAGMA journal_mode = OFF")
+                return super().execute("CREATE TABLE large AS SELECT zeroblob(100000)")
+            return super().execute(statement, *rest)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **options: connect(*a, **options, factory=Full))
+    with pytest.raises(UserError, match="disk is full"):
+        Store(tmp_path / "new.sqlite")
+
+
+def test_a_mistake_in_a_statement_is_no_users_error(tmp_path):
+    with pytest.raises(sqlite3.OperationalError), Store(tmp_path / "results.sqlite") as store:
+        store.connection.execute("SELECT nothing FROM nowhere")
+
+
+def test_a_folder_in_the_place_of_the_lock_is_told(tmp_path):
+    (tmp_path / "results.sqlite.lock").mkdir()
+    told = r"results.sqlite.lock: .*directory"
+    with Store(tmp_path / "results.sqlite") as store, pytest.raises(UserError, match=told), store.lock():
+        pass
+
+
 def test_a_store_of_a_newer_mfbench_is_refused(tmp_path):
     path = tmp_path / "newer.sqlite"
     Store(path).close()

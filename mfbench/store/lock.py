@@ -33,7 +33,10 @@ os.register_at_fork(after_in_child=_drop_inherited)
 def run_lock(store: Path) -> Iterator[None]:
     """Hold the lock of a store; UserError, saying who holds it, where another run does."""
     path = store.with_name(store.name + ".lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UserError(f"{path}: the store's lock cannot be opened ({error.strerror}); remove it") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

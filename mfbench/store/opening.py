@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TypeGuard
 
 from mfbench.errors import UserError
 from mfbench.store.migrations import MIGRATIONS, SCHEMA_VERSION
@@ -11,6 +12,13 @@ from mfbench.store.migrations import MIGRATIONS, SCHEMA_VERSION
 APPLICATION_ID = 0x6D666263  # "mfbc": tells a store from any other SQLite file
 _MAGIC = b"SQLite format 3\0"
 _PATIENCE_S = 30.0
+_OUR_MISTAKES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_RANGE)
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "make room on the disk and run again: what was committed is kept",
+    sqlite3.SQLITE_IOERR: "see whether the disk is full or failing: what was committed is kept",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a copy, or choose another --store",
+    sqlite3.SQLITE_BUSY: "another process holds it: wait for it",
+}
 
 
 def open_database(path: Path, create: bool) -> sqlite3.Connection:
@@ -19,7 +27,7 @@ def open_database(path: Path, create: bool) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
     except sqlite3.Error as error:
-        raise UserError(f"{path}: the store cannot be opened ({error}); choose another --store") from None
+        raise cannot_be_used(path, error) from None
     try:
         _check_owner(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -28,11 +36,26 @@ def open_database(path: Path, create: bool) -> sqlite3.Connection:
         migrate(connection)
     except sqlite3.Error as error:
         connection.close()
-        raise UserError(f"{path}: the store cannot be used ({error}); choose another --store") from None
+        raise cannot_be_used(path, error) from None
     except UserError:
         connection.close()
         raise
     return connection
+
+
+def is_the_files_fault(error: BaseException | None) -> TypeGuard[sqlite3.Error]:
+    """Whether SQLite complains of the file, the disk or its holder, and not of a statement of ours."""
+    if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)  # None: text that is no UTF-8
+    return code is None or code & 0xFF not in _OUR_MISTAKES
+
+
+def cannot_be_used(path: Path, error: sqlite3.Error) -> UserError:
+    """What to tell of an error with a store's file, in one line."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    advice = _ADVICE.get(code, "choose another --store")
+    return UserError(f"{path}: the store cannot be used ({error}); {advice}")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -48,7 +71,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite ends it by itself where the disk is full
+            connection.execute("ROLLBACK")
         raise
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from mfbench.identity import canonical, decode_float
 from mfbench.store.blobs import raw_bytes
 from mfbench.store.lock import run_lock
-from mfbench.store.opening import open_database
+from mfbench.store.opening import cannot_be_used, is_the_files_fault, open_database
 from mfbench.store.reading import StoreReader, _Transaction
 
 SPEC_KEYS = ("protocol", "method", "data", "seed", "dtype", "threads", "device", "role", "label")
@@ -35,7 +35,10 @@ class Store(StoreReader):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the file; a damaged file or a full disk, met at any question, becomes a UserError here."""
         self.close()
+        if is_the_files_fault(error):
+            raise cannot_be_used(self.path, error) from error
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
