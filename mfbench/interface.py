@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,7 @@ def run(
     plugins: files or modules besides the suite's own. select, methods: a part of the matrix. retry: failed
     cells again. UserError says what is wrong with the suite, before anything is computed or written.
     """
-    from mfbench.engine import make_listener, run_plan
+    from mfbench.engine import make_listener, open_workforce, run_plan
     from mfbench.engine.devices import choose_device, device_type
     from mfbench.plan.planning import make_plan
     from mfbench.store import Store
@@ -70,11 +69,11 @@ def run(
     plan = make_plan(
         asked, registry, device=device_type(where), select=select or "", methods=tuple(methods or ())
     )
-    with closing(Store(store)) as opened:
+    with open_workforce(executor, workers) as workforce, Store(store) as opened:
         return run_plan(
             plan,
             opened,
-            executor=executor,
+            executor=workforce,
             workers=workers,
             device=where,
             retry=retry,
@@ -91,5 +90,5 @@ def results(store: str | Path = "results.sqlite") -> DataFrame:
     """
     from mfbench.store import Store
 
-    with closing(Store(store, create=False)) as opened:
+    with Store(store, create=False) as opened:
         return opened.frame()

@@ -81,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
     plan, registry = _plan(args, device)
     if args.dry_run:
         return _dry_run(args, plan, device)
-    from mfbench.engine import make_listener, run_plan
+    from mfbench.engine import make_listener, open_workforce, run_plan
     from mfbench.store import Store
 
-    with Store(args.store) as store:
+    with open_workforce(args.executor, args.workers) as workforce, Store(args.store) as store:
         summary = run_plan(
             plan,
             store,
-            executor=args.executor,
+            executor=workforce,
             workers=args.workers,
             device=device,
             retry=args.retry,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mfbench.engine.children import run_cell
     from mfbench.engine.listening import Listener, Summary, Totals
     from mfbench.engine.progress import make_listener
-    from mfbench.engine.run import run_plan
+    from mfbench.engine.run import open_workforce, run_plan
 
 _HOMES = {
     "Listener": "listening",
@@ -24,10 +24,11 @@ _HOMES = {
     "Totals": "listening",
     "make_listener": "progress",
     "run_cell": "children",
+    "open_workforce": "run",
     "run_plan": "run",
 }
 
-__all__ = ["Listener", "Summary", "Totals", "make_listener", "run_cell", "run_plan"]
+__all__ = ["Listener", "Summary", "Totals", "make_listener", "open_workforce", "run_cell", "run_plan"]
 
 
 def __getattr__(name: str) -> Any:

@@ -101,8 +101,9 @@ def _foreign(name: str, workers: int) -> Executor:
         raise UserError(f"--executor {name}: it is 'local', 'inline' or 'module:factory'")
     try:
         made = getattr(import_module(module), factory)(workers)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise UserError(f"--executor {name}: {error}") from None
+    except Exception as error:  # whatever is wrong in a factory of the user's
+        said = " ".join(str(error).split())
+        raise UserError(f"--executor {name}: {type(error).__name__}: {said}") from error
     if not isinstance(made, Executor):
         kind = type(made).__name__
         raise UserError(f"--executor {name}: gave a {kind}, not a concurrent.futures.Executor")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryFile
 from typing import Any
 
 from mfbench.engine.agenda import Agenda, expected_seconds, make_agenda
@@ -48,9 +49,9 @@ def run_plan(
 ) -> Summary:
     """Compute what `plan` asks for and `store` lacks: fits first, then quality, then times.
 
-    executor: see `open_executor`; opened before the store is made where it must leave no trace of a mistake
-    (`open_workforce`, for as many workers). workers: tasks at a time. device: "cpu", "cuda" (spread over all devices)
-    or "cuda:1". retry: do again what failed before. hook: `registry.hook`. folder: in the suite's checkout.
+    executor: see `open_executor`; or what `open_workforce` gave, for as many workers, before the store was
+    made. workers: tasks at a time. device: "cpu", "cuda" (spread over all devices) or "cuda:1". retry: do
+    again what failed before. hook: `registry.hook`. folder: in the suite's checkout.
 
     Ctrl-C ends the run in order: what was computed is kept, and the summary says `interrupted`. UserError
     where another run holds the store, or the executor does not work.
@@ -79,11 +80,13 @@ class Workforce:
 def open_workforce(executor: str | Workforce, workers: int) -> Iterator[Workforce]:
     """The executor, and the end of every child when the run is over, however it ends.
 
-    One that is open already is left to whoever opened it. UserError where it cannot be opened.
+    One that is open already is left to whoever opened it. UserError where it cannot be opened, or
+    the cache cannot be written.
     """
     if isinstance(executor, Workforce):
         yield executor
         return
+    _require_cache()
     pool, run_task = open_executor(executor, workers)
     children().start()
     try:
@@ -93,6 +96,20 @@ def open_workforce(executor: str | Workforce, workers: int) -> Iterator[Workforc
         children().stop()
         pool.shutdown(wait=True)
         children().progress = lambda task, done, total: None
+
+
+def _require_cache() -> None:
+    """UserError where fits could not be kept: else each would fail, as if its method were to blame."""
+    folder = cache_root()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(
+            f"MFBENCH_CACHE: {folder} cannot be written ({reason}); name a folder that can be"
+        ) from None
 
 
 class _Run:
@@ -135,9 +152,9 @@ class _Run:
         except KeyboardInterrupt:
             self._keep_what_arrived()
         finally:
-            self.store.end_run(self.run_id, now(), interrupted)
             summary = self._summary(cached, time.perf_counter() - started, interrupted)
-            self.listener.ended(summary)
+            self.listener.ended(summary)  # first: the disk may be full
+            self.store.end_run(self.run_id, now(), interrupted)
             self._call("mfbench_run_finished", summary=summary.to_json())
         return summary
 

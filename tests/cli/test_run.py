@@ -264,3 +264,31 @@ def test_estimates(capsys, found, workers, expected):
     plan = SimpleNamespace(suite="s", cells=(), partial=False)
     print_forecast(plan, found, workers, retry=False)
     assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("body", ["raise OSError('no cluster\\nhere')", "return workers", "1 / 0"])
+def test_an_executor_that_does_not_work_is_told_before_a_store_is_made(folder, mfbench, monkeypatch, body):
+    (folder / "cluster.py").write_text(f"def pool(workers):\n    {body}\n")
+    monkeypatch.syspath_prepend(str(folder))
+    sys.modules.pop("cluster", None)
+    done = mfbench("run", "tiny.toml", "--executor", "cluster:pool")
+    assert done.code == 2
+    assert done.err.startswith("mfbench: --executor cluster:pool: ")
+    assert done.err.count("\n") == 1
+    assert not (folder / "results.sqlite").exists()
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_a_damaged_store_is_told_in_one_line(folder, mfbench, option):
+    assert mfbench("run", "tiny.toml", "--executor", "inline").code == 0
+    path = folder / "results.sqlite"
+    with Store(path) as store:
+        pages = "SELECT rootpage FROM sqlite_master WHERE name = 'results'"
+        (page,) = store.connection.execute(pages).fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    done = mfbench("run", "tiny.toml", "--executor", "inline", *option)
+    assert done.code == 2
+    assert done.err.strip().splitlines()[-1].startswith("mfbench: results.sqlite: the store cannot be used (")
+    assert "Traceback" not in done.err
