@@ -195,6 +195,18 @@ def test_ctrl_c_ends_an_inline_run(plan_of, store):
     assert (summary.statuses, summary.interrupted) == ({"ok": 1}, True)
 
 
+@pytest.mark.parametrize("name", ["file", "file/folder"])
+def test_a_cache_that_cannot_be_written_ends_the_run_before_it_begins(
+    plan_of, store, tmp_path, monkeypatch, name
+):
+    plan = plan_of(["good"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / name))
+    with pytest.raises(UserError, match=rf"MFBENCH_CACHE: .*{name} cannot be written .*; name a folder"):
+        run_plan(plan, store, executor="inline")
+    assert store.runs() == {}
+
+
 def test_two_runs_do_not_share_a_store(plan_of, store):
     with store.lock(), pytest.raises(UserError, match=rf"process {os.getpid()} on .*, since 2"):
         run_plan(plan_of(["good"]), store, executor="inline")
