@@ -19,7 +19,7 @@ _BETA_FIRST, _BETA_LAST = 1e-4, 0.02
 _REFERENCE_STEPS = 1000
 _BETA_LIMIT = 0.999
 """Betas scaled by 1000/T reach 1 at T = 20, and a beta of 1 would make abar zero."""
-_BISECTIONS = 64
+_MOST_ITERATIONS = 100
 
 
 class LinearSchedule:
@@ -69,15 +69,31 @@ def sigma_at(schedule: NoiseSchedule, t: Tensor) -> Tensor:
 
 
 def time_of_sigma(schedule: NoiseSchedule, sigma: Tensor) -> Tensor:
-    """t in [0, 1] with sigma(t) = `sigma`, by bisection of the monotone function; 0 and 1 beyond its range.
+    """t in [0, 1] with sigma(t) = `sigma`; 0 and 1 beyond its range.
 
-    Works for any schedule, to the rounding of `sigma`'s dtype: use float64.
+    Inverts -log abar(t), between two steps k/T of the schedule, by regula falsi (Illinois variant): for a
+    schedule that is linear there one iteration finds the root, for any other a few. Works to the rounding of
+    `sigma`'s dtype: use float64.
     """
-    low, high = torch.zeros_like(sigma), torch.ones_like(sigma)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        noisier = sigma_at(schedule, middle) > sigma
-        high = torch.where(noisier, middle, high)
-        low = torch.where(noisier, low, middle)
+    steps = torch.linspace(0, 1, schedule.num_steps + 1, dtype=sigma.dtype, device=sigma.device)
+    levels = _minus_log_alpha_bar(schedule, steps)
+    goal = sigma.clamp(min=0).square().log1p().clamp(max=levels[-1])
+    above = torch.searchsorted(levels, goal).clamp(1, schedule.num_steps)
+    low, high = steps[above - 1], steps[above]
+    error_low, error_high = levels[above - 1] - goal, levels[above] - goal
+    t = low
+    for _ in range(_MOST_ITERATIONS):
+        rise = error_high - error_low
+        t = torch.where(rise != 0, high - error_high * (high - low) / rise, high)
+        error = _minus_log_alpha_bar(schedule, t) - goal
+        if bool((error.abs() <= 4 * torch.finfo(sigma.dtype).eps * goal.clamp(min=1)).all()):
+            break
+        crossed = error * error_high < 0
+        low, error_low = torch.where(crossed, high, low), torch.where(crossed, error_high, error_low / 2)
+        high, error_high = t, error
     at_end = sigma >= sigma_at(schedule, torch.ones_like(sigma))
-    return torch.where(sigma <= 0, torch.zeros_like(sigma), torch.where(at_end, torch.ones_like(sigma), low))
+    return torch.where(sigma <= 0, torch.zeros_like(sigma), torch.where(at_end, torch.ones_like(sigma), t))
+
+
+def _minus_log_alpha_bar(schedule: NoiseSchedule, t: Tensor) -> Tensor:
+    return sigma_at(schedule, t).square().log1p()  # abar = 1 / (1 + sigma^2)
