@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 from torch import Tensor
 
-from mfbench import NoisePredictor, NoiseSchedule, Sampler
-from mfbench.schedules import sigma_at
+from mfbench import NoisePredictor, Sampler
 from mfbench_diffusion.flow import Flow
-from mfbench_diffusion.grids import ASINH_SCALE, Level
+from mfbench_diffusion.grids import ASINH_SCALE, levels_at, levels_of
 
 _CHUNK = 2**20
 """Numbers solved for together: DOP853 keeps sixteen arrays of them in float64."""
@@ -45,11 +43,12 @@ class Oracle(Sampler):
 def _solve(predictor: NoisePredictor, x: Tensor, tolerance: float) -> Tensor:
     """x at t = 1 (float64) carried to t = 0 in u = asinh(sigma / 0.1): dy/du = eps dsigma/du."""
     flow, schedule = Flow(predictor), predictor.schedule
-    top = _level(schedule, 1.0)
+    (top,) = levels_at(schedule, torch.ones(1, dtype=torch.float64))
 
     def slope(u: float, flat: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         y = torch.from_numpy(flat).to(x.device).view_as(x)
-        eps = flow(y, _level_of(schedule, ASINH_SCALE * math.sinh(u)))
+        sigma = torch.tensor([ASINH_SCALE * math.sinh(u)], dtype=torch.float64)
+        eps = flow(y, *levels_of(schedule, sigma))
         return eps.cpu().numpy().ravel() * (ASINH_SCALE * math.cosh(u))
 
     # SciPy bounds the root mean square over all components: at 1 / sqrt(size) of it none exceeds its own
@@ -67,17 +66,3 @@ def _solve(predictor: NoisePredictor, x: Tensor, tolerance: float) -> Tensor:
     if not solution.success:
         raise ArithmeticError(f"the probability-flow ODE was not solved: {solution.message}")
     return torch.from_numpy(solution.y[:, -1].copy()).to(x.device).view_as(x)
-
-
-def _level(schedule: NoiseSchedule, t: float) -> Level:
-    return Level(t, sigma_at(schedule, torch.tensor(t, dtype=torch.float64)).item())
-
-
-def _level_of(schedule: NoiseSchedule, sigma: float) -> Level:
-    """The level with this sigma: `time_of_sigma` gives many at a time, and is slow for a single one."""
-    if sigma <= 0:
-        return Level(0.0, 0.0)
-    if sigma >= _level(schedule, 1.0).sigma:
-        return Level(1.0, sigma)
-    t = brentq(lambda t: _level(schedule, t).sigma - sigma, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
-    return Level(float(t), sigma)

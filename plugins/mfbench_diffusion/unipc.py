@@ -62,8 +62,10 @@ def _transfer(y: Tensor, past: Past, arrived: tuple[float, Tensor] | None, sigma
     if others:
         h = math.log(start / sigma)
         ratios = [math.log(start / level) / h for level, _ in others]
-        for weight, ratio, (_, other) in zip(_weights(ratios, h), ratios, others):
-            target = target + (weight / ratio) * (other - data)
+        shares = [weight / ratio for weight, ratio in zip(_weights(ratios, h), ratios)]
+        target = (1 - sum(shares)) * data
+        for share, (_, other) in zip(shares, others):
+            target.add_(other, alpha=share)
     return torch.lerp(target, y, sigma / start)
 
 
