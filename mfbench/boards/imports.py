@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mfbench.boards import bundle as bundles
 from mfbench.boards.bundle import Bundle
 from mfbench.boards.cells import MISSING
+from mfbench.boards.consistency import contradictions
 from mfbench.errors import UserError
 from mfbench.identity import sha256_of
 from mfbench.plan.choices import choice_identity
@@ -29,7 +30,9 @@ _ASKED = ("protocol", "method", "data", "seed", "dtype", "threads", "device")
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("protocol", "method", "data"), dict),
     **dict.fromkeys(("seed", "threads"), int),
-    **dict.fromkeys(("cell_id", "cache_key", "dtype", "device", "role", "label", "status", "run_id"), str),
+    **dict.fromkeys(
+        ("row", "cell_id", "cache_key", "dtype", "device", "role", "label", "status", "run_id"), str
+    ),
     **dict.fromkeys(("values", "notes", "timings"), list),
     "error": (dict, type(None)),
 }
@@ -56,6 +59,8 @@ def read_board(file: Path) -> Bundle:
     found = bundles.read(folder)
     for number, record in enumerate(found.records, 1):
         _check(record, f"{folder / bundles.RECORDS}, line {number}")
+    for problem in contradictions(found.records, found.comparisons):
+        raise UserError(f"{folder / bundles.COMPARISONS}, {problem}")
     return found
 
 

@@ -12,12 +12,14 @@ from mfbench.boards import markdown
 from mfbench.boards.bundle import read_json
 from mfbench.boards.markdown import escape
 from mfbench.boards.numbers import ABSENT, count
+from mfbench.boards.summary import FIRST
 
 SUMMARY = "board.json"
 
 _INTRODUCTION = (
     "Made by `mfbench publish`; `mfbench publish --check` rebuilds every page from the records "
-    "that lie beside it. First are the methods that no other is shown to be better than."
+    "that lie beside it. First are the methods that no other is shown to be "
+    "better than, at equal protocol parameters."
 )
 
 
@@ -25,7 +27,7 @@ def index_readme(out: Path) -> bytes:
     """The index of the boards in `out`, by suite."""
     boards = [read_json(path) for path in sorted(out.glob(f"*/{SUMMARY}"))]
     lines = [line for board in boards for line in _lines(board)]
-    frame = pd.DataFrame(lines, columns=["suite", "table", "ranked by", "first", "cells", "date"])
+    frame = pd.DataFrame(lines, columns=["suite", "table", "ranked by", FIRST, "cells", "date"])
     body = markdown.table(frame) if lines else "No board has been published yet."
     return f"# Leaderboards\n\n{_INTRODUCTION}\n\n{body}\n".encode()
 

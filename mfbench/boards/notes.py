@@ -11,6 +11,7 @@ from mfbench.boards.ranking import ALPHA
 from mfbench.boards.tables import Table
 
 _MESSAGE_LENGTH = 240
+_BY_EXAMPLE = "paired bootstrap"
 
 
 def notes(table: Table) -> list[str]:
@@ -34,7 +35,8 @@ def _numbers(table: Table) -> Iterator[str]:
     counts = Counter(map(str, primary["rule"]))
     for rule in sorted(counts):
         rows = "" if len(counts) == 1 else f" ({counts[rule]} of {len(primary)} rows)"
-        yield f"Intervals of {escape(table.primary.name)} at 95 %{rows}: {_rule(rule)}."
+        level = "" if rule.startswith("range") else " at 95 %"
+        yield f"Intervals of {escape(table.primary.name)}{level}{rows}: {_rule(rule)}."
 
 
 def _rule(rule: str) -> str:
@@ -42,6 +44,8 @@ def _rule(rule: str) -> str:
         return "within the only seed; the spread of training is not in them"
     if rule.startswith("within"):
         return f"{rule} (the seeds' standard errors combined; the spread of training is not in them)"
+    if rule.startswith("range"):
+        return f"{escape(rule)} (the smallest and the largest value; no confidence is claimed)"
     if rule.startswith("student"):
         return f"Student's t{rule.removeprefix('student')}"
     return escape(rule)
@@ -50,11 +54,21 @@ def _rule(rule: str) -> str:
 def _ranks(table: Table) -> Iterator[str]:
     if not (table.rows["standing"] == "ranked").any():
         return
-    made = [f"{escape(rule)}: {count}" for rule, count in sorted(table.rules.items())]
-    how = f" Pairs compared by {'; '.join(made)}." if made else " There was no pair to compare."
+    made = [_pairs(rule, count) for rule, count in sorted(table.rules.items())]
+    how = f" Compared by {'; '.join(made)}." if made else " There was no pair to compare."
+    if any(rule.startswith(_BY_EXAMPLE) for rule in table.rules):
+        how += " By bootstrap, these fits are compared; the spread of training is not in them."
     within = f", within equal {', '.join(map(escape, table.varying))}" if table.varying else ""
     shared = f"methods not told apart at {100 * ALPHA:g} % (Holm over the board) share them"
     yield f"Ranks are intervals{within}: {shared}.{how}"
+
+
+def _pairs(rule: str, count: int) -> str:
+    """A rule and how many pairs it compared: "paired bootstrap (15 pairs, by its normal limit)"."""
+    name, _, how = rule.partition(", ")
+    said = {"its limit": "by its normal limit", "drawn": "by drawn resamples"}.get(how, how)
+    pairs = f"{count} pair{'s' if count > 1 else ''}"
+    return f"{escape(name)} ({pairs}{', ' + escape(said) if said else ''})"
 
 
 def _times(table: Table) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mfbench.boards import bundle as bundles
 from mfbench.boards.bundle import Bundle
 from mfbench.boards.collect import collect
+from mfbench.boards.consistency import contradictions
 from mfbench.boards.exports import to_csv, to_json_table
 from mfbench.boards.index import SUMMARY, index_readme
 from mfbench.boards.readme import board_readme
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 README = "README.md"
 _DIFFERENCES, _LONGEST = 6, 200
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @contextmanager
@@ -90,15 +92,40 @@ def check(out: Path, suites: Sequence[str] = ()) -> list[str]:
 
 
 def check_board(folder: Path) -> Iterator[str]:
-    """The same for one board."""
+    """The same for one board.
+
+    Texts are compared byte for byte, and comparisons with their records. The bytes of a figure depend on
+    the version of matplotlib that drew it: of figures it is said only which are missing, or are no PNG.
+    """
     found = bundles.read(folder)
+    for problem in contradictions(found.records, found.comparisons):
+        yield f"{folder / bundles.COMPARISONS}, {problem}"
     expected = render(found, build(found))
     for name, content in expected.items():
         yield from _compared(folder / name, content)
+    figures = _listed_figures(found)
+    for name in figures:
+        yield from _no_png(folder / name)
     for path in _published(folder):
         name = path.relative_to(folder).as_posix()
-        if path.suffix != ".png" and name not in expected:
+        if name not in expected and name not in figures:
             yield f"{path}: no record gives this file"
+
+
+def _listed_figures(found: Bundle) -> list[str]:
+    """Files of the figures that the page shows."""
+    listed: Mapping[str, Sequence[str]] = found.provenance.get("figures", {})
+    return [f"figures/{table}-{name}.png" for table, names in listed.items() for name in names]
+
+
+def _no_png(path: Path) -> Iterator[str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        yield f"{path}: cannot be read ({error.strerror})"
+        return
+    if not content.startswith(_PNG) or len(content) == len(_PNG):
+        yield f"{path}: is not a PNG image"
 
 
 def board_folders(out: Path) -> list[Path]:

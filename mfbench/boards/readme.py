@@ -13,7 +13,7 @@ from mfbench.boards.bundle import Bundle
 from mfbench.boards.display import Texts, detail_tables, main_table, value_texts
 from mfbench.boards.markdown import escape
 from mfbench.boards.notes import notes
-from mfbench.boards.summary import leaders
+from mfbench.boards.summary import FIRST, leaders
 from mfbench.boards.tables import Table
 
 _LEGEND = (
@@ -23,8 +23,9 @@ _LEGEND = (
     "and why stands under the table. Bold: no method is shown to be better.",
     "**Numbers** are means over the seeds with a 95 % interval: `mean ± half-width`, or `mean (low to high)` "
     "where the sides differ; a number without one has none. From five seeds on it is Student's t over the "
-    "seeds; below, it is made of the intervals within the seeds where the metric has them, and of Student's "
-    "t over the seeds where not. ↑ higher is better, ↓ lower is better.",
+    "seeds; below, it is made of the intervals within the seeds where the metric has them, and where not it "
+    "is the range over the seeds, from the smallest value to the largest, which is no 95 % interval. "
+    "↑ higher is better, ↓ lower is better.",
     "**Costs.** NFE: network evaluations a sample. Memory: the largest of the timed call (of the process on "
     "a CPU, of the allocator on CUDA), or of the whole cell where nothing was timed. Fit: mean seconds of "
     "training a seed.",
@@ -65,7 +66,7 @@ def _contents(tables: Sequence[Table]) -> str:
     lines = [
         {
             "table": f"[{escape(table.title)}](#{markdown.anchor(_heading(table))})",
-            "first": leaders(table),
+            FIRST: leaders(table),
             "methods": str((table.rows["role"] == "method").sum()),
             "ranked": str((table.rows["standing"] == "ranked").sum()),
             "incomplete": str((table.rows["failures"] != "").sum()),

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mfbench.boards.cells import block_key
+from mfbench.boards.cells import block_key, number
+from mfbench.boards.consistency import is_difference
 from mfbench.identity import derive_seed, encode_float, sha256_of
 from mfbench.measures import comparison
 
@@ -158,9 +159,16 @@ def _by_example(a: _Entrant, b: _Entrant, scores: Scores) -> dict[str, Any] | No
 
 
 def _imported(a: _Entrant, b: _Entrant, known: Known) -> dict[str, Any] | None:
-    """A comparison that came with the records, made of exactly these results."""
+    """A comparison that came with the records, made of exactly these results.
+
+    A store that had these results before keeps its own numbers, which may differ: then it is not of them.
+    """
     line = known.get((a.key, b.key))
-    return None if line is None else {name: line[name] for name in _COPIED}
+    if line is None:
+        return None
+    left, right = ({seed: value for seed, (value, _) in side.cells.items()} for side in (a, b))
+    same = is_difference(number(line["difference"]), left, right)
+    return {name: line[name] for name in _COPIED} if same else None
 
 
 def _by_seed(entrants: Sequence[_Entrant]) -> Callable[[_Entrant, _Entrant], dict[str, Any]]:

@@ -13,6 +13,8 @@ from mfbench.boards.slugs import slug
 from mfbench.boards.tables import Table
 
 _MOST_NAMED = 3
+FIRST = "first (at equal parameters)"
+"""Heading of the column of `first`: methods are ranked at equal protocol parameters alone."""
 
 
 def board_summary(bundle: Bundle, tables: Sequence[Table]) -> dict[str, Any]:

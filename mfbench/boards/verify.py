@@ -8,10 +8,11 @@ it has them.
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ import numpy as np
 
 from mfbench.boards import bundle as bundles
 from mfbench.boards.bundle import Bundle
+from mfbench.boards.cells import number, table_key
 from mfbench.boards.imports import agree
 from mfbench.errors import UserError
-from mfbench.identity import derive_seed
+from mfbench.identity import canonical, derive_seed
 
 if TYPE_CHECKING:
     from mfbench.engine import Listener
@@ -33,12 +35,15 @@ EXACT, LOOSE = 1e-6, 0.02
 _SAME_MACHINE = ("cpu", "python", "os")
 _SAME_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 _SETTING = "# --set "
+_COSTS = ("nfe", "parameter_count")
+_FIELDS = ("value", "n", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one cell: `worst` is the largest relative difference of its values, `problem` is "" where
-    it reproduced, `tolerance` what was allowed."""
+    """What came of one cell: `worst` is the largest relative difference of its numbers, `problem` is "" where
+    it reproduced, `tolerance` what was allowed; `parameters` are those of its protocol in which the board's
+    cells differ."""
 
     record: Mapping[str, Any]
     values: int
@@ -46,13 +51,14 @@ class Verdict:
     tolerance: float
     problem: str
     remark: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def verify(
     folder: Path,
     *,
     sample: int = 5,
-    seed: int = 0,
+    seed: int | None = None,
     tolerance: float | None = None,
     plugins: Sequence[str] = (),
     suite_folder: Path | None = None,
@@ -62,8 +68,11 @@ def verify(
 ) -> list[Verdict]:
     """Verdicts on `sample` cells of the board in `folder`, drawn without replacement by `seed`.
 
+    seed: None: drawn afresh.
     tolerance: the relative difference allowed; None: EXACT where machine and versions are those of the
-    record, else LOOSE (then a value inside the recorded interval is good as well). suite_folder: where the
+    record, else LOOSE (then a value inside the recorded interval is good as well, and an end of an interval
+    that moved by no more than half the narrower one's width). Compared are the values with their numbers of
+    examples and intervals, the network evaluations and the parameter count. suite_folder: where the
     suite's relative paths start. refit: with an empty cache, so that everything is fitted again.
     """
     found = bundles.read(folder)
@@ -72,14 +81,36 @@ def verify(
     candidates = [r for r in found.records if r["status"] == "ok" and r["values"] and r["device"] in here]
     if not candidates:
         raise UserError(f"{folder}: no cell of this board can be computed here (devices: {', '.join(here)})")
-    chosen = draw(candidates, sample, seed)
+    chosen = draw(candidates, sample, fresh_seed() if seed is None else seed)
+    varying = varying_parameters(found.records)
     again: dict[str, Mapping[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="mfbench-verify-") as scratch, _cache(Path(scratch), refit):
         for device in sorted({record["device"] for record in chosen}):
             wanted = {record["cell_id"] for record in chosen if record["device"] == device}
             plan = _plan(found, wanted, device, plugins, start)
             again |= _run_again(plan, device, Path(scratch), start, workers, listener)
-    return [_judge(record, again.get(record["cell_id"]), found, tolerance) for record in chosen]
+    verdicts = [_judge(record, again.get(record["cell_id"]), found, tolerance) for record in chosen]
+    return [replace(each, parameters=varying[each.record["cell_id"]]) for each in verdicts]
+
+
+def fresh_seed() -> int:
+    """A seed that nobody can know beforehand: a board cannot be right in the cells it draws alone."""
+    return secrets.randbelow(10**9)
+
+
+def varying_parameters(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """cell_id -> the protocol's parameters in which the cells of its table differ."""
+    tables: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        tables.setdefault(table_key(record), []).append(record)
+    found = {}
+    for cells in tables.values():
+        given = [record["protocol"]["parameters"] for record in cells]
+        names = sorted({name for each in given for name in each})
+        varying = [name for name in names if len({canonical(each.get(name)) for each in given}) > 1]
+        for record, each in zip(cells, given):
+            found[record["cell_id"]] = {name: each[name] for name in varying if name in each}
+    return found
 
 
 def draw(records: Sequence[Mapping[str, Any]], sample: int, seed: int) -> list[Mapping[str, Any]]:
@@ -170,6 +201,9 @@ def _judge(
             record, 0, float("nan"), allowed, f"{new['status']}: {error.get('message', '')}", remark
         )
     worst, problem = _compare(record["values"], new["values"], allowed, by_interval)
+    for name in _COSTS:
+        gap, complaint = _held(name, record[name], new[name], allowed)
+        worst, problem = max(worst, gap), problem or complaint
     return Verdict(record, len(record["values"]), worst, allowed, problem, remark)
 
 
@@ -198,12 +232,33 @@ def _compare(
         if key not in before or key not in after:
             problem = problem or f"{name}: only {'recorded' if key in before else 'computed now'}"
             continue
-        a, b = float(before[key]["value"]), float(after[key]["value"])
-        worst = max(worst, relative_difference(a, b))
-        inside = by_interval and _inside(b, before[key])
-        if not agree(a, b, allowed) and not inside:
-            problem = problem or f"{name}: {a:.6g} recorded, {b:.6g} now"
+        for each in _FIELDS:
+            label = name if each == "value" else f"{name}, {each}"
+            a, b = before[key][each], after[key][each]
+            gap, complaint = _held(label, a, b, allowed)
+            worst = max(worst, gap)
+            if not (by_interval and _near(each, before[key], after[key])):
+                problem = problem or complaint
     return worst, problem
+
+
+def _held(name: str, then: Any, now: Any, allowed: float) -> tuple[float, str]:
+    """Relative difference of two numbers (None: there is none), and what to say where it is too large."""
+    a, b = number(then), number(now)
+    good = (then is None) == (now is None) and agree(a, b, allowed)
+    shown = ["none" if given is None else f"{number(given):.6g}" for given in (then, now)]
+    return relative_difference(a, b), "" if good else f"{name}: {shown[0]} recorded, {shown[1]} now"
+
+
+def _near(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """The rule between machines: the value lies in the recorded interval, or an end of it moved no further
+    than half the width of the narrower interval."""
+    if name == "value":
+        return _inside(number(new["value"]), old)
+    if name == "n":
+        return False
+    half = min(number(each["ci_high"]) - number(each["ci_low"]) for each in (old, new)) / 2
+    return abs(number(old[name]) - number(new[name])) <= half
 
 
 def relative_difference(a: float, b: float) -> float:

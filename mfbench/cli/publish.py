@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check",
         action="store_true",
         help="write nothing: rebuild Markdown, CSV and JSON from the records beside each board (no store is "
-        "needed); exit 1 where a file is not, byte for byte, what they give",
+        "needed); exit 1 where a file is not, byte for byte, what they give, a comparison is not of its "
+        "records, or a figure is missing or no PNG (its bytes depend on the version of matplotlib)",
     )
     add_plugin_option(parser)
 

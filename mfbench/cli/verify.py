@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _EPILOG = """\
 The suite that lies beside the board is planned with the code that is here, and the sampled cells are run in
 a store of their own. Fitted models are taken from the cache where it has them, and fitted again where not
-(always, with --refit). On the machine and with the versions of the board, values must agree to 1e-6
-(relative); elsewhere to 2 %, or lie inside the recorded 95 % interval. --tolerance replaces both rules."""
+(always, with --refit). On the machine and with the versions of the board, values, their
+numbers of examples and intervals, network evaluations and parameter counts must agree to 1e-6 (relative);
+elsewhere to 2 %, or values lie inside the recorded 95 % interval and its ends within half a width of it.
+--tolerance replaces both rules."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "board", metavar="BOARD", type=Path, help="a board's folder, leaderboards/quick for example"
     )
     parser.add_argument("--sample", metavar="N", type=_count, default=5, help="how many cells (%(default)s)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="draws the sample (%(default)s)")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, help="draws the sample (default: drawn afresh, and printed)"
+    )
     parser.add_argument("--tolerance", metavar="X", type=float, help="relative difference allowed")
     parser.add_argument("--refit", action="store_true", help="fit every model again, with an empty cache")
     parser.add_argument(
@@ -43,13 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mfbench.boards.verify import verify
+    from mfbench.boards.verify import fresh_seed, verify
     from mfbench.engine import make_listener
 
+    seed = fresh_seed() if args.seed is None else args.seed
+    print(f"sample drawn by --seed {seed}")
     verdicts = verify(
         args.board,
         sample=args.sample,
-        seed=args.seed,
+        seed=seed,
         tolerance=args.tolerance,
         plugins=args.plugins,
         suite_folder=args.folder,
@@ -57,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         listener=make_listener(),
     )
-    names = ("cell", "protocol", "data", "method", "seed", "values", "difference", "allowed", "verdict")
+    names = ("cell", "protocol", "at", "data", "method", "seed", "values", "difference", "allowed", "verdict")
     print_table([names, *(_line(verdict) for verdict in verdicts)])
     broken = sum(bool(verdict.problem) for verdict in verdicts)
     print(heading(f"{len(verdicts) - broken} of {len(verdicts)} cells reproduce"))
@@ -65,13 +71,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(verdict: Verdict) -> tuple[str, ...]:
-    from mfbench.boards.cells import protocol_label
+    from mfbench.identity import canonical
 
     record = verdict.record
     said = verdict.problem or ("reproduces" if verdict.worst else "reproduces exactly")
     return (
         record["cell_id"][:12],
-        protocol_label(record["protocol"]),
+        record["protocol"]["name"],
+        ", ".join(f"{name}={canonical(value)}" for name, value in verdict.parameters.items()) or "–",
         record["data"]["name"],
         record["label"],
         str(record["seed"]),

@@ -75,7 +75,7 @@ class StoreReader:
         if len(found) != 1:
             several = ", ".join(cell_id[:12] for cell_id in found)
             problem = f"is ambiguous: {several}" if found else "has no result in this store"
-            raise UserError(f"cell {cell_id_prefix!r}: {problem}; `mfbench results` lists cell_id")
+            raise UserError(f"cell {cell_id_prefix!r}: {problem}; a board's records.jsonl lists cell_id")
         record = self.results(found)[found[0]]
         run = self.runs([record["run_id"]]).get(record["run_id"], {})
         timings = self.timings(cache_keys=[record["cache_key"]])

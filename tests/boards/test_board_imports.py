@@ -59,7 +59,8 @@ def test_comparisons_made_of_scores_that_stayed_there_are_used(board, tmp_path, 
     with Store(tmp_path / "here.sqlite") as store:
         publish(store, registry, tmp_path / "out")
     page = (tmp_path / "out/quick/README.md").read_text()
-    assert "Pairs compared by paired bootstrap, its limit: 6." in page
+    assert "Compared by paired bootstrap (6 pairs, by its normal limit). By bootstrap, these fits" in page
+    assert "the spread of training is not in them" in page
 
 
 def test_without_them_methods_are_compared_by_seeds_and_that_is_said(board, tmp_path, registry):
@@ -70,7 +71,7 @@ def test_without_them_methods_are_compared_by_seeds_and_that_is_said(board, tmp_
     run_import(tmp_path / "bare", tmp_path / "here.sqlite")
     with Store(tmp_path / "here.sqlite") as store:
         publish(store, registry, tmp_path / "out")
-    assert "Pairs compared by paired t over 3 seeds: 6." in (tmp_path / "out/quick/README.md").read_text()
+    assert "Compared by paired t over 3 seeds (6 pairs)." in (tmp_path / "out/quick/README.md").read_text()
 
 
 def changed(board, tmp_path, change):
@@ -118,6 +119,30 @@ def test_a_line_that_is_no_record_is_told_with_its_place(board, tmp_path, capsys
     assert error.count("\n") == 1
     with Store(tmp_path / "here.sqlite") as store:
         assert store.statuses() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"difference": 0.5}, "line 1: difference 0.5 of"),
+        ({"p_holm": 0.123}, "line 1: p_holm 0.123"),
+        ({"p": "small"}, "line 1: p 'small'"),
+        ({"p": None}, "line 1: p_holm"),
+        ({"a_row": "0" * 16}, "has no auroc in the records"),
+    ],
+)
+def test_comparisons_that_are_not_of_the_records_are_refused(board, tmp_path, capsys, change, said):
+    import shutil
+
+    shutil.copytree(board, tmp_path / "out/quick")
+    path = tmp_path / "out/quick/comparisons.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0].update(change)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert run_import(path.parent, tmp_path / "here.sqlite") == 2
+    assert said in capsys.readouterr().err
+    assert main(["publish", "--check", "--out", str(tmp_path / "out")]) == 1
+    assert said in capsys.readouterr().out
 
 
 def test_other_files_are_refused(tmp_path, capsys):

@@ -128,6 +128,26 @@ def test_check_finds_files_that_no_record_gives_and_files_that_are_gone(copy):
     assert "ood_auroc-swiss_roll.json: cannot be read" in messages
 
 
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
+def test_check_finds_figures_that_are_no_images(copy, content):
+    path = copy / "quick/figures/ood_auroc-swiss_roll-bars.png"
+    path.write_bytes(content)
+    assert check(copy) == [f"{path}: is not a PNG image"]
+
+
+def test_check_finds_figures_that_are_gone_and_that_nobody_listed(copy):
+    path = copy / "quick/figures/ood_auroc-swiss_roll-bars.png"
+    path.rename(path.with_name("other.png"))
+    messages = "\n".join(check(copy))
+    assert "bars.png: cannot be read" in messages
+    assert "other.png: no record gives this file" in messages
+
+
+def test_first_is_said_to_be_at_equal_parameters(board):
+    for page in ("README.md", "quick/README.md"):
+        assert "| first (at equal parameters)" in (board / "out" / page).read_text()
+
+
 def test_what_an_earlier_board_left_is_removed(copy, board, registry):
     (copy / "quick/tables/other.csv").write_text("a\n")
     (copy / "quick/notes.txt").write_text("mine")

@@ -9,7 +9,15 @@ import pytest
 
 import mfbench
 from mfbench.boards.bundle import Bundle
-from mfbench.boards.verify import _judge, draw, relative_difference, same_setting, settings_of
+from mfbench.boards.verify import (
+    _judge,
+    draw,
+    fresh_seed,
+    relative_difference,
+    same_setting,
+    settings_of,
+    varying_parameters,
+)
 from mfbench.cli import main
 from mfbench.engine.provenance import provenance
 
@@ -136,15 +144,18 @@ def test_what_was_forged_and_what_is_no_longer_asked_for_do_not_reproduce(board,
 
 
 def value(number, low=None, high=None):
-    return {"metric": "m", "part": "", "value": number, "ci_low": low, "ci_high": high}
+    return {"metric": "m", "part": "", "value": number, "n": 9, "ci_low": low, "ci_high": high}
+
+
+COSTS = {"nfe": 4.0, "parameter_count": None}
 
 
 def judged(recorded, now, cpu=None, tolerance=None, **new):
     """The verdict on one value, computed on this machine or on one with another processor."""
     here = provenance(Path.cwd())
     runs = {"r": {"provenance": {**here, "cpu": cpu or here["cpu"]}}}
-    record = {"run_id": "r", "cache_key": "k", "values": [recorded]}
-    computed = {"cache_key": "k", "status": "ok", "error": None, "values": [now], **new}
+    record = {"run_id": "r", "cache_key": "k", "values": [recorded], **COSTS}
+    computed = {"cache_key": "k", "status": "ok", "error": None, "values": [now], **COSTS, **new}
     return _judge(record, computed, Bundle([record], [], {"runs": runs}), tolerance)
 
 
@@ -166,8 +177,62 @@ def test_values_must_agree_and_less_closely_on_another_machine(now, cpu, toleran
 
 
 def test_on_another_machine_a_value_inside_its_interval_is_good():
-    assert judged(value(1.0, 0.9, 1.1), value(1.05), "another").problem == ""
-    assert judged(value(1.0, 0.9, 1.1), value(1.05)).problem == "m: 1 recorded, 1.05 now"
+    assert judged(value(1.0, 0.9, 1.1), value(1.05, 0.95, 1.15), "another").problem == ""
+    assert judged(value(1.0, 0.9, 1.1), value(1.05, 0.95, 1.15)).problem == "m: 1 recorded, 1.05 now"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n": 10}, "m, n: 9 recorded, 10 now"),
+        ({"ci_low": 0.2}, "m, ci_low: 0.9 recorded, 0.2 now"),
+        ({"ci_high": 9.0}, "m, ci_high: 1.1 recorded, 9 now"),
+        ({"ci_low": None, "ci_high": None}, "m, ci_low: 0.9 recorded, none now"),
+    ],
+)
+@pytest.mark.parametrize("cpu", [None, "another"])
+def test_numbers_of_examples_and_intervals_must_agree_too(change, said, cpu):
+    recorded = value(1.0, 0.9, 1.1)
+    assert judged(recorded, {**recorded, **change}, cpu).problem == said
+    assert judged(recorded, recorded, cpu).problem == ""
+
+
+def test_a_forged_wide_interval_does_not_excuse_itself():
+    assert judged(value(1.0, 0.0, 2.0), value(1.0, 0.9, 1.1), "another").problem.startswith("m, ci_low")
+
+
+@pytest.mark.parametrize("cpu", [None, "another"])
+@pytest.mark.parametrize(
+    ("name", "now", "said"),
+    [("nfe", 8.0, "nfe: 4 recorded, 8 now"), ("parameter_count", 7, "parameter_count: none recorded, 7 now")],
+)
+def test_costs_must_agree_too(name, now, said, cpu):
+    assert judged(value(1.0), value(1.0), cpu, **{name: now}).problem == said
+
+
+def test_lines_are_told_apart_by_the_parameters_that_vary():
+    records = [
+        {
+            "cell_id": str(step),
+            "protocol": {"name": "p", "version": 1, "parameters": {"step": step, "count": 5}},
+            "data": {"name": "d", "parameters": {}},
+        }
+        for step in (1.0, 2.0)
+    ]
+    assert varying_parameters(records) == {"1.0": {"step": 1.0}, "2.0": {"step": 2.0}}
+
+
+def test_a_sample_is_drawn_afresh_and_can_be_repeated(board, capsys, monkeypatch):
+    monkeypatch.setattr("mfbench.boards.verify.fresh_seed", lambda: 31)
+    assert verify(board, board, "--sample", "1") == 0
+    drawn = capsys.readouterr().out
+    assert "--seed 31" in drawn
+    assert verify(board, board, "--sample", "1", "--seed", "31") == 0
+    assert capsys.readouterr().out == drawn
+
+
+def test_fresh_seeds_differ():
+    assert len({fresh_seed() for _ in range(20)}) > 15
 
 
 def test_a_cell_that_fails_now_or_has_other_values_does_not_reproduce():
