@@ -50,6 +50,8 @@ def task(cache, method, kind="cell", **changes):
 
 @pytest.fixture
 def do(cache):
+    children().start()  # a run that ended before in this process has stopped them
+
     def run(method, **changes):
         return json.loads(run_cell(json.dumps(task(cache, method, **changes))))
 
