@@ -11,6 +11,9 @@ import pytest
 
 from mfbench.registry import sources
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Before torch is imported: small tensors on many threads wait for each other more than they compute."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
