@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from engine_fakes import answers, marked_processes
-from test_run import counted, script
+from test_coordinator import counted, script
 
 from mfbench.store import Store
 
