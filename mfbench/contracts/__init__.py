@@ -5,6 +5,7 @@ One small file a kind. Nothing here imports torch: tensors appear in annotations
 
 from mfbench.contracts.abilities import (
     Certifies,
+    EstimatesDimension,
     HasELBO,
     KnowsOutliers,
     Reconstructor,
@@ -40,6 +41,7 @@ __all__ = [
     "DiffusionLikelihood",
     "DiffusionModel",
     "Disentangler",
+    "EstimatesDimension",
     "EvaluationProtocol",
     "FileRef",
     "GenerativeModel",

@@ -53,3 +53,11 @@ class KnowsOutliers(ABC):
     @abstractmethod
     def score_against(self, x: Tensor, outliers: Dataset, *, rng: torch.Generator | None = None) -> Tensor:
         """(n,) scores that separate the in-distribution set from this one set; higher = in-distribution."""
+
+
+class EstimatesDimension(ABC):
+    """Can say how many dimensions the data have around a point: the local intrinsic dimension."""
+
+    @abstractmethod
+    def intrinsic_dimension(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        """(n,) estimates, real-valued, of the dimension of the data's support at x, points of data space."""

@@ -117,6 +117,13 @@ class Dataset:
         """The exact eps for this data under the default schedule, where it has a closed form."""
         raise Unsupported(f"data set {self.name!r} has no closed-form noise predictor")
 
+    def intrinsic_dimension(self, x: Tensor) -> Tensor:
+        """True dimension, (n,), of the support that x (n, *shape) was drawn from, where it is known.
+
+        Around noise it is that of the support before the noise.
+        """
+        raise Unsupported(f"the intrinsic dimension of data set {self.name!r} is not known")
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Dataset:
         """A view whose splits are copies, on `device` in `dtype`: to write to them changes nothing here."""
         return _Moved(self, device, dtype)
@@ -150,6 +157,9 @@ class _View(Dataset):
 
     def noise_predictor(self, num_steps: int) -> NoisePredictor:
         return self.base.noise_predictor(num_steps)
+
+    def intrinsic_dimension(self, x: Tensor) -> Tensor:
+        return self.base.intrinsic_dimension(x)
 
 
 class _Moved(_View):
