@@ -1,15 +1,18 @@
-"""How `ddpm_mlp` is trained: noisy batches at continuous times, and Adam on the squared error of v."""
+"""How networks are trained: noisy batches at continuous times, and Adam on the squared error of v."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mfbench import NoiseSchedule, Progress
-from mfbench_diffusion.network import FourierMLP, noise_level
+from mfbench_diffusion.network import noise_level
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _BLOCK = 2**18
 """Numbers drawn at once: many small batches a block, so that drawing costs little beside the network."""
@@ -41,14 +44,14 @@ def noisy_batches(
 
 
 def train(
-    network: FourierMLP,
+    network: Network,
     batches: Iterator[tuple[Tensor, Tensor, Tensor]],
     *,
     iterations: int,
     learning_rate: float,
     ema: float,
     progress: Progress,
-) -> FourierMLP:
+) -> Network:
     """The exponential moving average of the network over `iterations` steps of Adam, the rate falling as a
     cosine from `learning_rate` to 0.
     """
@@ -65,9 +68,7 @@ def train(
             average.update_parameters(network)
         if done % _PROGRESS_EVERY == 0 or done == iterations:
             progress(done, iterations)
-    averaged = average.module
-    assert isinstance(averaged, FourierMLP)
-    return averaged
+    return cast(Network, average.module)
 
 
 class _Average:
