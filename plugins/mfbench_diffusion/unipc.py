@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from mfbench import NoisePredictor, UserError
 from mfbench_diffusion.flow import Flow, FlowSampler
 from mfbench_diffusion.grids import Grid, Level
 
-Past = list[tuple[float, Tensor]]
-"""(sigma, x_0 predicted there), oldest first."""
+Array: TypeAlias = np.ndarray[Any, Any]
 
 
 class UniPC(FlowSampler):
@@ -35,38 +34,56 @@ class UniPC(FlowSampler):
         self.order = order
 
     def carry(self, predictor: NoisePredictor, x: Tensor, levels: Sequence[Level]) -> Tensor:
-        flow = Flow(predictor)
-        y = predicted = x / levels[0].scale
-        past: Past = []
-        for i, (here, there) in enumerate(pairwise(levels)):
-            data = predicted - here.sigma * flow(predicted, here)  # x_0 at the predicted point
-            if past:
-                y = _transfer(y, past, (here.sigma, data), here.sigma)  # corrector, of the last step's order
-            past = (
-                [*past[-(self.order - 1) :], (here.sigma, data)] if self.order > 1 else [(here.sigma, data)]
-            )
-            order = min(self.order, i + 1, len(levels) - 1 - i)
-            past = past[-order:]
-            predicted = _transfer(y, past, None, there.sigma)
+        flow, slots = Flow(predictor), self.order + 1
+        plan = torch.from_numpy(_plan([level.sigma for level in levels], self.order)).to(x)
+        terms = x.new_zeros(1 + slots, x.numel())  # y, and the last x_0
+        terms[0] = (x / levels[0].scale).flatten()
+        predicted = terms[0].view(x.shape)
+        for i, (weights, here) in enumerate(zip(plan.unbind(), levels)):
+            data = terms[1 + i % slots].view(x.shape)  # x_0 at the predicted point
+            torch.sub(predicted, flow(predicted, here), alpha=here.sigma, out=data)
+            terms[0], following = weights @ terms
+            predicted = following.view(x.shape)
         return predicted * levels[-1].scale
 
 
-def _transfer(y: Tensor, past: Past, arrived: tuple[float, Tensor] | None, sigma: float) -> Tensor:
-    """y carried from the newest of `past` to `sigma`: UniC where x_0 has `arrived` there already, else UniP.
+def _plan(sigmas: list[float], order: int) -> Array:
+    """(steps, 2, 2 + order): the weights of y and of x_0 in each step, in float64.
+
+    Row 0 is the corrector's y at the step's beginning, row 1 the predictor's at its end; column 0 weighs the
+    corrected y of the step before, column 1 + j % (order + 1) the x_0 of evaluation j.
+    """
+    steps = len(sigmas) - 1
+    plan = np.zeros((steps, 2, 2 + order))
+    plan[0, 0, 0] = 1
+    used: list[int] = []  # evaluations that the predictor uses, newest last
+    for i in range(steps):
+        if i > 0:  # corrector, of the last step's order
+            plan[i, 0] = _transfer(sigmas, order, used[-1], [*used[:-1], i], i)
+        count = min(order, i + 1, steps - i)
+        used = list(range(i + 1 - count, i + 1))
+        plan[i, 1] = _transfer(sigmas, order, i, used[:-1], i + 1)
+        kept, plan[i, 1, 0] = plan[i, 1, 0], 0
+        plan[i, 1] += kept * plan[i, 0]  # what it keeps is the corrected y
+    return plan
+
+
+def _transfer(sigmas: list[float], order: int, start: int, others: list[int], to: int) -> Array:
+    """The weights, as in `_plan`, that carry y from sigmas[start] to sigmas[to]: UniC where `others` has `to`,
+    else UniP.
 
     y_t = e^-h y_s + (1 - e^-h) (D_s + sum_m rho_m (D_m - D_s) / r_m),  r_m = (lambda_m - lambda_s) / h.
     """
-    start, data = past[-1]
-    others = past[:-1] if arrived is None else [*past[:-1], arrived]
-    target = data
+    shares: list[float] = []
     if others:
-        h = math.log(start / sigma)
-        ratios = [math.log(start / level) / h for level, _ in others]
+        h = math.log(sigmas[start] / sigmas[to])
+        ratios = [math.log(sigmas[start] / sigmas[m]) / h for m in others]
         shares = [weight / ratio for weight, ratio in zip(_weights(ratios, h), ratios)]
-        target = (1 - sum(shares)) * data
-        for share, (_, other) in zip(shares, others):
-            target.add_(other, alpha=share)
-    return torch.lerp(target, y, sigma / start)
+    weights = np.zeros(2 + order)
+    weights[0] = kept = sigmas[to] / sigmas[start]
+    for m, share in zip([start, *others], [1 - sum(shares), *shares]):
+        weights[1 + m % (order + 1)] = (1 - kept) * share
+    return weights
 
 
 def _weights(ratios: list[float], h: float) -> list[float]:
