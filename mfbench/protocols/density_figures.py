@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, evenly, in_two_lines, one_of_each, value_of
+from mfbench.protocols.showing import Kept, evenly, in_lines, one_of_each, seeds_of, value_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,10 +42,11 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
         ax.scatter(kept["truth"], said, s=3, color=style.PALETTE[0], alpha=0.4, linewidths=0, rasterized=True)
         ax.set(xlim=reach, ylim=reach)
         ax.set_box_aspect(1)
-        title = f"{in_two_lines(record.label)}\nrms {value_of(record, 'rms_error'):.2g} nats"
+        title = f"{in_lines(record.label)}\nrms {value_of(record, 'rms_error'):.2g} nats"
         style.label(ax, title=title, x="true log-density (nats)")
     for row in axes:
         row[0].set_ylabel("log-density (nats)")
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
+    style.heading(figure, seeds_of(record for record, _ in shown))
     return {"density": figure}

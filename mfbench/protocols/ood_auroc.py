@@ -41,6 +41,7 @@ from mfbench.protocols.checked import checked_scores
 from mfbench.protocols.counting import cost, count_evaluations
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.ood_figures import draw, kept
+from mfbench.protocols.ood_findings import findings
 from mfbench.protocols.ood_parts import Part, parts
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ class OODAuroc(EvaluationProtocol):
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Score histograms, ROC curves and, in two dimensions, points coloured by log-density."""
         return draw(records, arrays)
+
+    def findings(self, records: Sequence[Record]) -> list[str]:
+        """Which set has the highest mean log-density by each method, and AUROC over a method's steps."""
+        return findings(records)
 
 
 def separations(

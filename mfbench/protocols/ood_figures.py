@@ -18,9 +18,10 @@ from mfbench.protocols import style
 from mfbench.protocols.showing import (
     Kept,
     evenly,
-    in_two_lines,
+    in_lines,
+    looks_of,
     one_of_each,
-    role_of,
+    seeds_of,
     shared_legend,
     value_of,
 )
@@ -40,9 +41,12 @@ DRAWN = 2000
 SPREAD = 500
 """Of these, samples whose spread over rounds is kept."""
 TAILS = (0.5, 99.5)
-"""Percentiles of the seen set's scores that are always shown."""
+"""Percentiles of the seen set's scores that are shown, inside `FENCE`."""
 BEYOND = 2.0
 """How far beyond them scores are shown, in units of their width: a log-density has no lower bound."""
+FENCE = 3.0
+"""And no further from the quartiles of all scores than so many times their distance (Tukey's outer fences):
+a log-ratio's tail is long on the seen set as well."""
 SQUARE = (1.9, 1.9)
 """One panel of a point cloud, in inches."""
 
@@ -110,26 +114,35 @@ def unit_of(record: Record) -> str:
 def draw_scores(shown: Shown) -> Figure:
     """One panel a method: the distribution of its scores on the seen set (filled) and on each unseen set."""
     names, columns = set_names(shown), min(3, len(shown))
-    figure, axes = style.new_figure(-(-len(shown) // columns), columns, panel=(3.1, 2.1))
+    figure, axes = style.new_figure(-(-len(shown) // columns), columns, panel=(3.1, 2.2))
     for ax, (record, kept) in zip(axes.flat, shown):
         _histograms(ax, kept, names)
-        style.label(ax, title=record.label, x=unit_of(record), y="density")
+        style.label(ax, title=in_lines(record.label), x=unit_of(record), y="density")
         ax.set_yticks([])
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
-    shared_legend(figure, axes.flat, columns=4, title="the first and the last bin hold what lies beyond")
+    style.heading(figure, _seeds(shown))
+    clipped = "clipped to robust quantiles: the first and the last bin hold what lies beyond, and may be cut"
+    shared_legend(figure, axes.flat, columns=4, title=clipped)
     return figure
 
 
+def _seeds(shown: Shown) -> str:
+    return seeds_of(record for record, _ in shown)
+
+
 def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
-    """Scores beyond the range shown are counted in its first and last bin."""
+    """Scores beyond the range shown are counted in its first and last bin, which do not set the height."""
     low, high = _range(kept, "score")
     bins = np.linspace(low, high, 60)
+    highest = 0.0
 
     def outline(group: str, text: str, **look: Any) -> None:
+        nonlocal highest
         if f"score:{group}" in kept:
             heights, _ = np.histogram(np.clip(kept[f"score:{group}"], low, high), bins, density=True)
             ax.stairs(heights, bins, label=text, **look)
+            highest = max(highest, float(heights[1:-1].max()))
 
     outline("in", "seen", fill=True, color="0.8")
     for place, name in enumerate(names):
@@ -137,24 +150,25 @@ def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
         look = {"color": line["color"], "linestyle": line["linestyle"]}
         outline(f"in:{name}", f"seen, against {name}", fill=True, alpha=0.25, color=line["color"])
         outline(f"out:{name}", name, linewidth=1.4, **look)
+    if highest > 0:
+        ax.set_ylim(0.0, 1.1 * highest)
 
 
 def draw_roc(shown: Shown) -> Figure:
     """One panel an unseen set: ROC curves of all methods."""
-    names = set_names(shown)
+    names, looks = set_names(shown), looks_of(record for record, _ in shown)
     figure, axes = style.new_figure(1, len(names), panel=(2.7, 3.2), sharey=True)
     for ax, name in zip(axes.flat, names):
         ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
-        ranked = 0
         for record, kept in shown:
-            line = style.series_style(ranked, role_of(record)) | {"markevery": 0.12, "markersize": 3.5}
-            ranked += record.role == "method"
+            line = looks[record.label] | {"markevery": 0.12, "markersize": 3.5}
             scores_in = kept.get(f"score:in:{name}", kept.get("score:in"))
             if scores_in is not None and f"score:out:{name}" in kept:
                 ax.plot(*_roc(scores_in, kept[f"score:out:{name}"]), **line, label=record.label)
         style.label(ax, title=f"against {name}", x="false-positive rate")
         ax.set_box_aspect(1)
     axes[0, 0].set_ylabel("true-positive rate")
+    style.heading(figure, _seeds(shown))
     shared_legend(figure, axes.flat, columns=3)
     return figure
 
@@ -185,12 +199,13 @@ def draw_points(shown: Shown, kind: Literal["score", "spread"]) -> Figure:
             if f"{kind}:{group}" in kept:
                 colours = _scatter(ax, kept[f"point:{group}"], kept[f"{kind}:{group}"], low, high)
                 ax.set_xlabel(_mean(record, name) if kind == "score" else "", fontsize=7)
-        line[0].set_ylabel(in_two_lines(record.label), fontsize=8)
+        line[0].set_ylabel(in_lines(record.label), fontsize=8)
         meaning = unit_of(record) if kind == "score" else "SD over rounds (nats)"
         figure.colorbar(colours, ax=line[-1], label=meaning, extend="both").ax.tick_params(labelsize=7)
     for ax, (group, name) in zip(axes[0], groups.items()):
         title = f"{name} (seen)" if group == "in" else name
         style.label(ax, title=title, x=ax.get_xlabel(), y=ax.get_ylabel())
+    style.heading(figure, _seeds(shown))
     return figure
 
 
@@ -208,7 +223,7 @@ def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) ->
 
 
 def _range(kept: Kept, kind: str) -> tuple[float, float]:
-    """Limits around the seen set's scores, as far below and above as `BEYOND` of their width allows."""
+    """Limits around the seen set's scores, as far below and above as `BEYOND` and `FENCE` allow."""
 
     def finite(prefix: str) -> Array:
         pooled: Array = np.concatenate([values for key, values in kept.items() if key.startswith(prefix)])
@@ -219,6 +234,7 @@ def _range(kept: Kept, kind: str) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = (float(end) for end in np.percentile(seen, TAILS))
     width = max(high - low, 1e-6)
-    return max(low - BEYOND * width, float(everything.min())), min(
-        high + BEYOND * width, float(everything.max())
-    )
+    first, third = (float(quartile) for quartile in np.percentile(everything, (25, 75)))
+    fence = FENCE * (third - first) or width  # where half of all scores are the same
+    low = max(low - BEYOND * width, first - fence, float(everything.min()))
+    return low, max(min(high + BEYOND * width, third + fence, float(everything.max())), low + 1e-6)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, value_of
+from mfbench.protocols.showing import Kept, in_lines, one_of_each, seeds_of, value_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,8 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     for ax, (record, kept) in zip(axes.flat, shown):
         picture(ax, kept)
         energy = f"energy distance {value_of(record, 'energy_distance'):.2g}"
-        style.label(ax, title=in_two_lines(record.label), x=energy)
+        style.label(ax, title=in_lines(record.label), x=energy)
+    style.heading(figure, seeds_of(record for record, _ in shown))
     return {"samples": figure}
 
 

@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.sample_figures import SQUARE, picture
-from mfbench.protocols.showing import Kept, in_two_lines, one_of_each, role_of, shared_legend, value_of
+from mfbench.protocols.orders import asymptotic_order
+from mfbench.protocols.showing import Kept, looks_of, one_of_each, seeds_of, shared_legend, value_of
 from mfbench.protocols.step_findings import TARGET, costs_of, error_by_cost, generator_of
+from mfbench.protocols.step_samples import draw_samples, step_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-
-ROUNDING = 1e-5
-"""Distances below are float32 rounding and the reference's tolerance, and tell nothing about order."""
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
@@ -43,51 +41,11 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     return figures
 
 
-def step_of(record: Record) -> float:
-    """h, in units of 1/T."""
-    return float(record.protocol_parameters.get("step", 1.0))
-
-
-def fitted_order(steps: Sequence[float], errors: Sequence[float]) -> float:
-    """Least-squares slope of log error over log h, of errors above rounding; NaN with fewer than two."""
-    steps_, errors_ = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
-    usable = np.isfinite(errors_) & (errors_ > ROUNDING)
-    if len(set(steps_[usable])) < 2:
-        return float("nan")
-    return float(np.polyfit(np.log(steps_[usable]), np.log(errors_[usable]), 1)[0])
-
-
-def draw_samples(shown: Sequence[tuple[Record, Kept]]) -> Figure:
-    """Rows: samplers; columns: steps h; the same x_T everywhere, over held-out points in grey."""
-    labels = list(dict.fromkeys(record.label for record, _ in shown))
-    steps = sorted({step_of(record) for record, _ in shown})
-    figure, axes = style.new_figure(len(labels), len(steps), panel=SQUARE)
-    for ax in axes.flat:
-        style.plain(ax)
-    for record, kept in shown:
-        ax = axes[labels.index(record.label), steps.index(step_of(record))]
-        picture(ax, kept)
-        ax.set_xlabel(_caption(record), fontsize=7)
-    for line, label in zip(axes, labels):
-        line[0].set_ylabel(in_two_lines(label), fontsize=8)
-    for ax, step in zip(axes[0], steps):
-        style.label(ax, title=f"h = {step:g}", x=ax.get_xlabel(), y=ax.get_ylabel())
-    return figure
-
-
-def _caption(record: Record) -> str:
-    distance, energy = value_of(record, "distance"), value_of(record, "energy_distance")
-    return f"distance {distance:.2g}" if np.isfinite(distance) else f"energy distance {energy:.2g}"
-
-
 def draw_errors(records: Sequence[Record]) -> Figure:
     """Distance to the exact solution over h and over evaluations, and energy distance to data."""
     figure, (line,) = style.new_figure(1, 3, panel=(3.3, 3.4))
-    ranked = 0
-    for label in dict.fromkeys(record.label for record in records):
+    for label, look in looks_of(records).items():
         rows = [record for record in records if record.label == label]
-        look = style.series_style(ranked, role_of(rows[0]))
-        ranked += role_of(rows[0]) == "method"
         _error_lines(line, label, _over_seeds(rows), look)
     floors = [floor for record in records if np.isfinite(floor := value_of(record, "energy_floor"))]
     if floors:
@@ -97,13 +55,19 @@ def draw_errors(records: Sequence[Record]) -> Figure:
     for ax in line[:2]:
         ax.set_yscale("log")
     line[2].set_yscale("symlog", linthresh=1e-3)  # an unbiased distance may be below 0
-    style.label(line[0], title="equal steps", x="h (1/T)", y="distance to the exact solution (data units)")
+    style.label(line[0], title="equal steps", x="h (1/T)", y="distance to the exact solution\n(data units)")
     style.label(line[1], title="equal cost", x="network evaluations a sample")
     style.label(
-        line[2], title="quality", x="network evaluations a sample", y="energy distance to data (data units)"
+        line[2], title="quality", x="network evaluations a sample", y="energy distance to data\n(data units)"
     )
-    shared_legend(figure, line, columns=4)
+    style.heading(figure, _means_over(records))
+    shared_legend(figure, line, columns=3)
     return figure
+
+
+def _means_over(records: Sequence[Record]) -> str:
+    seeds = seeds_of(records)
+    return f"means over {seeds}" if seeds.startswith("seeds") else seeds
 
 
 def _over_seeds(records: Sequence[Record]) -> Array:
@@ -125,8 +89,8 @@ def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, 
     step, nfe, distance, energy = rows.T
     shown = np.isfinite(distance) & (distance > 0)
     if shown.any():
-        order = fitted_order(list(step), list(distance))
-        text = f"{label}: order {order:.1f}" if np.isfinite(order) else label
+        order = asymptotic_order(list(step), list(distance))
+        text = f"{label}: {order}" if order else label
         line[0].plot(step[shown], distance[shown], **look)
         line[1].plot(nfe[shown], distance[shown], **look)
     else:
@@ -138,11 +102,11 @@ def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, 
 def draw_accuracy(records: Sequence[Record]) -> Figure:
     """Rms error over evaluations, with the target; the sampler that reaches it first is named."""
     figure, ((ax,),) = style.new_figure(1, 1, panel=(6.4, 4.6))
-    methods = dict.fromkeys(record.label for record in records if record.role == "method")
-    for place, label in enumerate(methods):
-        curve = error_by_cost([record for record in records if record.label == label])
+    methods = [record for record in records if record.role == "method"]
+    for label, look in looks_of(methods).items():
+        curve = error_by_cost([record for record in methods if record.label == label])
         if curve:
-            ax.plot(*zip(*curve), **style.series_style(place, "method"), label=label)
+            ax.plot(*zip(*curve), **look, label=label)
     ax.axhline(TARGET, color="0.5", linewidth=0.8)
     costs = costs_of(records)
     if costs:
@@ -153,5 +117,6 @@ def draw_accuracy(records: Sequence[Record]) -> Figure:
     )
     ax.set(xscale="log", yscale="log")
     style.label(ax, title=title, x="network evaluations a sample", y="rms error (data units)")
+    style.heading(figure, f"root mean squares over {seeds_of(records)}")
     shared_legend(figure, [ax], columns=3)
     return figure

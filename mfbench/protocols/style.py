@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from mfbench.contracts import Role
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours; neighbours differ in lightness. Their yellow, too pale for lines, is left out."""
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#882255")
+"""Okabe and Ito's colours without the yellow, too pale for lines, and Tol's wine; neighbours differ."""
 LINE_STYLES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
+FILLS = ("full", "none", "left", "bottom")
+"""How markers are filled: what tells variants of one series apart."""
 HATCHES = ("", "//", "\\\\", "xx", "..", "--", "++")
 """For filled areas and bars, where line styles and markers do not help."""
 
@@ -48,18 +50,21 @@ _SETTINGS: Any = {
 }
 
 
-def series_style(index: int, role: Role = "method") -> dict[str, Any]:
+def series_style(index: int, role: Role = "method", variant: int = 0) -> dict[str, Any]:
     """Keyword arguments of `Axes.plot` for the index-th series of a figure.
 
-    The first five series differ in line style alone, the first eight in marker alone, and no combination
-    returns before 280. Unranked rows are thin lines in black or grey without markers.
+    The first five series differ in line style alone, the first eight in colour alone, the first eleven in
+    marker alone, and no combination returns before 440. Variants of a series (the same method with other
+    parameters) share its colour and marker and differ in line style and in how the marker is filled, the
+    first twenty of them. Unranked rows are thin lines in black or grey without markers.
     """
     if role != "method":
         return dict(_ROLE_STYLES[role])
     return {
         "color": PALETTE[index % len(PALETTE)],
-        "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
+        "linestyle": LINE_STYLES[(index + variant) % len(LINE_STYLES)],
         "marker": MARKERS[index % len(MARKERS)],
+        "fillstyle": FILLS[variant % len(FILLS)],
         "linewidth": 1.5,
         "markersize": 4.5,
     }
@@ -101,6 +106,11 @@ def label(axes: Axes, *, title: str = "", x: str = "", y: str = "", legend: bool
     axes.set_ylabel(y)
     if legend:
         axes.legend(fontsize=_SETTINGS["xtick.labelsize"], frameon=False)
+
+
+def heading(figure: Figure, text: str) -> None:
+    """One line above all panels: whose numbers these are, and what is left out."""
+    figure.suptitle(text, fontsize=_SETTINGS["axes.labelsize"])
 
 
 def plain(axes: Axes) -> None:

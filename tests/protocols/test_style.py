@@ -27,8 +27,15 @@ def test_neighbouring_colours_differ_in_grey():
 def test_series_are_distinct_without_colour():
     looks = [(s["linestyle"], s["marker"]) for s in map(style.series_style, range(40))]
     assert len(set(looks)) == 40
-    everything = [(s["color"], s["linestyle"], s["marker"]) for s in map(style.series_style, range(280))]
-    assert len(set(everything)) == 280
+    everything = [(s["color"], s["linestyle"], s["marker"]) for s in map(style.series_style, range(440))]
+    assert len(set(everything)) == 440
+
+
+def test_variants_share_colour_and_marker_and_differ_in_the_rest():
+    variants = [style.series_style(3, variant=variant) for variant in range(20)]
+    assert len({(s["color"], s["marker"]) for s in variants}) == 1
+    assert len({(s["linestyle"], s["fillstyle"]) for s in variants}) == 20
+    assert len({s["linestyle"] for s in variants[:5]}) == 5
 
 
 @pytest.mark.parametrize("role", ["ceiling", "reference", "control"])
