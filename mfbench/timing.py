@@ -6,12 +6,16 @@ work still queued is counted to the wrong side. On the CPU it is timed by `time.
 is the median over the repeats, with the inter-quartile range. Loading and compiling never count: they happen
 in the warm-up.
 
-Peak memory is, on CUDA, what the allocator held at most during the repeats; on the CPU the largest resident
-size of the whole process during them (interpreter and libraries included), on Linux only.
+Peak memory is, on CUDA, what the allocator held at most during the repeats; on the CPU by how much the
+resident size of the process grew at most during them, on Linux only: the interpreter, the libraries and what
+the method held before the call do not count.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,8 +51,6 @@ def measure(fn: Callable[[], Any], device: str = "cpu", budget_s: float = 2.0) -
 
 def synchronized_timer() -> float:
     """Seconds, for pytest-benchmark's `timer`: waits for CUDA where it is in use, so its work is counted."""
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
@@ -102,6 +104,18 @@ def resident_peak() -> int | None:
     return None if kilobytes is None else int(kilobytes) * 1024
 
 
+def resident() -> int:
+    """Resident size of this process in bytes; Linux only (OSError elsewhere)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _give_back_freed_memory() -> None:
+    """Where the C library can (glibc), so that memory freed earlier, but kept, is seen when used again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 class _CpuRuler:
     def time(self, fn: Callable[[], Any]) -> float:
         """Milliseconds of one call."""
@@ -110,10 +124,14 @@ class _CpuRuler:
         return (time.perf_counter_ns() - start) / 1e6
 
     def reset_peak(self) -> None:
-        self._known = reset_resident_peak()
+        self._before: int | None = None
+        if sys.platform == "linux":
+            _give_back_freed_memory()
+            self._before = resident() if reset_resident_peak() else None
 
     def peak(self) -> int | None:
-        return resident_peak() if self._known else None
+        peak = resident_peak()
+        return None if peak is None or self._before is None else max(0, peak - self._before)
 
 
 class _CudaRuler:

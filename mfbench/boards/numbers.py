@@ -71,13 +71,15 @@ def seconds(value: float | None) -> str:
 
 
 def memory(value: float | None) -> str:
-    """Bytes in binary units: "312 MiB", "1.4 GiB"."""
+    """Bytes in binary units: "312 MiB", "1.4 GiB"; what is less than the noise of a measurement "<1 MiB"."""
     if value is None or not math.isfinite(value):
         return plain(value)
-    units = ("B", "KiB", "MiB", "GiB", "TiB")
-    power = min(len(units) - 1, max(0, int(math.log2(max(1.0, abs(value)))) // 10))
+    if value < 2**20:
+        return "<1 MiB"
+    units = {2: "MiB", 3: "GiB", 4: "TiB"}
+    power = min(4, int(math.log2(value)) // 10)
     scaled = value / 1024.0**power
-    return _sign(f"{scaled:.1f}" if power and scaled < 10 else f"{scaled:,.0f}") + f" {units[power]}"
+    return (f"{scaled:.1f}" if scaled < 10 else f"{scaled:,.0f}") + f" {units[power]}"
 
 
 def ranks(low: int | None, high: int | None) -> str:

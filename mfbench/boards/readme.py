@@ -26,8 +26,8 @@ _LEGEND = (
     "seeds; below, it is made of the intervals within the seeds where the metric has them, and where not it "
     "is the range over the seeds, from the smallest value to the largest, which is no 95 % interval. "
     "↑ higher is better, ↓ lower is better.",
-    "**Costs.** NFE: network evaluations a sample. Memory: the largest of the timed call (of the process on "
-    "a CPU, of the allocator on CUDA), or of the whole cell where nothing was timed. Fit: mean seconds of "
+    "**Costs.** NFE: network evaluations a sample. Memory: what the timed call holds at most: on a CPU by "
+    "how much the process grows during it, on CUDA what the allocator gives out. Fit: mean seconds of "
     "training a seed.",
 )
 
@@ -91,6 +91,7 @@ def _section(table: Table, bundle: Bundle) -> str:
     frame, right = main_table(table, texts, registered)
     parts.append(markdown.table(frame, right))
     parts.append("\n".join(f"- {note}" for note in notes(table)))
+    parts += _findings(table, bundle)
     parts += _figures(table, bundle)
     parts += _details(table, texts)
     parts.append(f"As files: [CSV](tables/{table.slug}.csv), [JSON](tables/{table.slug}.json).")
@@ -103,6 +104,12 @@ def _sentence(text: str) -> str:
 
 def _constants(table: Table) -> str:
     return ", ".join(f"{escape(name)} = {escape(text)}" for name, text in table.constants.items())
+
+
+def _findings(table: Table, bundle: Bundle) -> list[str]:
+    """What the protocol said of the table when the board was published."""
+    said: Sequence[str] = bundle.provenance.get("findings", {}).get(table.slug, ())
+    return ["What it shows:", "\n".join(markdown.bullet(sentence) for sentence in said)] if said else []
 
 
 def _figures(table: Table, bundle: Bundle) -> list[str]:

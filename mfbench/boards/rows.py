@@ -12,7 +12,6 @@ from mfbench.boards.cells import MISSING, number
 
 _FIRST = ("table", "block", "role", "label", "device", "dtype", "threads")
 _MEANS = ("nfe", "wall_s", "fit_s")
-_LARGEST = ("parameter_count", "peak_memory_bytes")
 TIMING_COLUMNS = ("device_ms", "device_ms_iqr", "timing_n", "timing_valid", "machine")
 
 
@@ -20,8 +19,8 @@ def row_frame(cells: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> pd.D
     """One row a row id, in order of first appearance, with these columns beside those of `cells.cell_frame`:
 
     cell: number of its first cell; parameters: the protocol's; asked, ok: cells; `failures` ("timeout 2/5"),
-    `reason` of the first; `notes` of all; means of NFE and seconds; largest parameter count and memory; the
-    timing on one machine (`TIMING_COLUMNS`).
+    `reason` of the first; `notes` of all; means of NFE and seconds; largest parameter count; the timing on
+    one machine (`TIMING_COLUMNS`) and the memory of the timed call.
     """
     groups = cells.groupby("row", sort=False)
     ok = cells[cells["status"] == "ok"].groupby("row", sort=False)
@@ -32,11 +31,9 @@ def row_frame(cells: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> pd.D
     frame["method"] = [records[cell]["method"] for cell in frame["cell"]]
     frame["asked"] = groups.size()
     frame["ok"] = ok.size().reindex(frame.index, fill_value=0)
-    frame = frame.join(ok[list(_MEANS)].mean()).join(ok[list(_LARGEST)].max())
+    frame = frame.join(ok[list(_MEANS)].mean()).join(ok["parameter_count"].max())
     frame = frame.join(_plugins(cells)).join(_failures(cells, frame["asked"])).join(_notes(cells))
-    timings = _timings(cells, frame["table"], records)
-    frame = frame.join(timings)
-    frame["peak_memory_bytes"] = frame.pop("timed_memory").fillna(frame["peak_memory_bytes"])
+    frame = frame.join(_timings(cells, frame["table"], records))
     return frame.fillna({"failures": "", "reason": "", "plugin": "", "plugin_version": "", "machine": ""})
 
 
@@ -76,7 +73,7 @@ def _notes(cells: pd.DataFrame) -> pd.Series:
 
 def _timings(cells: pd.DataFrame, table: pd.Series, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One timing a row: on the machine that timed most rows of its table, or on another where it did not."""
-    columns = ["row", *TIMING_COLUMNS, "timed_memory"]
+    columns = ["row", *TIMING_COLUMNS, "peak_memory_bytes"]
     frame = pd.DataFrame(list(_timing_lines(cells, records)), columns=columns)
     frame["table"] = frame["row"].map(table)
     frame = frame.drop_duplicates(["row", "machine"], keep="last")

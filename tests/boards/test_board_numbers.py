@@ -53,7 +53,7 @@ def test_a_number_without_an_interval_has_four_digits(value, text):
     [
         (numbers.memory, 326e6, "311 MiB"),
         (numbers.memory, 1.5e9, "1.4 GiB"),
-        (numbers.memory, 900, "900 B"),
+        (numbers.memory, 900, "<1 MiB"),
         (numbers.milliseconds, 0.0123, "0.0123"),
         (numbers.milliseconds, 1234.5, "1,234"),
         (numbers.seconds, 6e-5, "<0.01"),
