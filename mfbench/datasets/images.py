@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -51,7 +51,8 @@ class ImageDataset(Dataset):
     native: (channels, height, width) of what `raw` gives; where it depends on a parameter, set it before
         calling `super().__init__`.
 
-    The preprocessing is among the parameters, and so in the digest.
+    The preprocessing is among the parameters, and so in the digest. A subclass with parameters of its own
+    adds them to `self.parameters`: the registry sets these, but a class may be used without it.
     """
 
     native: Shape
@@ -68,6 +69,7 @@ class ImageDataset(Dataset):
         """See `preprocessing.Preprocessing`; UserError where `size` would enlarge the images."""
         super().__init__(seed=seed)
         self.preprocessing = Preprocessing(size, channels, jpeg_quality, dequantise)
+        self.parameters = asdict(self.preprocessing)
         self.preprocessing.check(self.native)
         self.shape = self.preprocessing.shape(self.native)
 
@@ -78,7 +80,11 @@ class ImageDataset(Dataset):
     def prepared(self, split: str) -> RawImages:
         """The images of a split as 8-bit levels (n, *shape): all of the preprocessing but the last step."""
         raw = self.raw(split)
-        return replace(raw, pixels=self.preprocessing.levels(raw.pixels, self.native))
+        return replace(raw, pixels=self.levels(raw.pixels))
+
+    def levels(self, pixels: Pixels) -> Levels:
+        """Raw pixels as 8-bit levels (n, *shape)."""
+        return self.preprocessing.levels(pixels, self.native)
 
     def make_split(self, split: str) -> Split:
         made = self.prepared(split)

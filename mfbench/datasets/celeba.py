@@ -1,0 +1,158 @@
+"""CelebA (Liu et al. 2015), aligned and cropped: faces with 40 attributes, partitions and identities.
+
+The official layout, below the data folder:
+
+    celeba/img_align_celeba/000001.jpg ...     202,599 JPEG files, 218 x 178
+    celeba/list_attr_celeba.txt                count; names of the attributes; file, then 1 or -1 for each
+    celeba/list_eval_partition.txt             file, then 0 (train), 1 (val) or 2 (test)
+    celeba/identity_CelebA.txt                 file, then the person's number
+
+What is listed is read, all four must agree, and fewer images than the official ones will do: subsets in the
+same layout work. `mfbench data check celeba` says whether the lists are the official ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mfbench.datasets.archives import extract
+from mfbench.datasets.celeba_lists import PARTS, FaceLists, read_lists
+from mfbench.datasets.decoding import DecodedFiles
+from mfbench.datasets.hashes import file_hash, folder_hash
+from mfbench.datasets.images import RawImages
+from mfbench.datasets.preprocessing import Channels
+from mfbench.datasets.sources import SourceFile, problems
+from mfbench.datasets.stored import StoredImages
+from mfbench.errors import UserError
+from mfbench.paths import data_root
+
+_HEIGHT, _WIDTH = 218, 178
+_IMAGES = "celeba/img_align_celeba"
+_OFFICIAL_COUNT = 202_599
+
+
+class CelebA(StoredImages):
+    """CelebA: faces in RGB with 40 binary attributes; people of one split are in no other."""
+
+    name = "celeba"
+    official = ("train", "val", "test")
+    decodes = True
+    archive = SourceFile(
+        "celeba/img_align_celeba.zip", "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74"
+    )
+    sources = (
+        SourceFile(
+            "celeba/list_attr_celeba.txt", "f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0"
+        ),
+        SourceFile(
+            "celeba/list_eval_partition.txt",
+            "fc955bcb3ef8fbdf7d5640d9a8693a8431b5f2ee291a5c1449a1549e7e073fe7",
+        ),
+        SourceFile(
+            "celeba/identity_CelebA.txt", "c6143857c3e2630ac2da9f782e9c1232e5e59be993a9d44e8a7916c78a6158c0"
+        ),
+    )
+    how_to_get = (
+        "its licence (research only) forbids passing it on; get img_align_celeba.zip, list_attr_celeba.txt, "
+        "list_eval_partition.txt and identity_CelebA.txt from "
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, put them into {folder}/celeba and run this again"
+    )
+
+    def __init__(
+        self,
+        *,
+        crop: int = 140,
+        size: int | None = None,
+        channels: Channels = "native",
+        jpeg_quality: int | None = None,
+        dequantise: bool = False,
+        count: int | None = None,
+        test_count: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`crop`: side of the central square, 1 to 178; 140 as in Song et al. (2021)."""
+        if not 1 <= crop <= _WIDTH:
+            raise UserError(f"crop = {crop}: between 1 and {_WIDTH}, the width of CelebA's images")
+        self.native = (3, crop, crop)
+        super().__init__(
+            size=size,
+            channels=channels,
+            jpeg_quality=jpeg_quality,
+            dequantise=dequantise,
+            count=count,
+            test_count=test_count,
+            seed=seed,
+        )
+        self.parameters = {**self.parameters, "crop": crop}
+        self._crop = crop
+
+    def files(self) -> Mapping[str, str]:
+        """SHA-256 of the three lists, official or not, and one of all images listed."""
+        root = data_root()
+        lists = {source.path: file_hash(source.find(root, self.name)) for source in self.sources}
+        folder, names = root / _IMAGES, self._lists().names
+        try:
+            return {**lists, _IMAGES: folder_hash(folder, names)}
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{error.filename}: no such file, though {self.path(self.sources[0]).name} lists it; "
+                f"`mfbench data download {self.name}` says how to get the images"
+            ) from None
+
+    def part(self, name: str) -> RawImages:
+        lists = self._lists()
+        rows = np.flatnonzero(lists.part == PARTS.index(name))
+        if name == "train":  # the official parts share nobody; this holds for whatever is in the folder
+            elsewhere = lists.identity[lists.part != PARTS.index("train")]
+            rows = rows[~np.isin(lists.identity[rows], elsewhere)]
+        elif name == "val":
+            rows = rows[~np.isin(lists.identity[rows], lists.identity[lists.part == PARTS.index("test")])]
+        if not len(rows):
+            raise UserError(
+                f"{self.path(self.sources[1])}: lists no image for {name} of people that no later split shows"
+            )
+        folder = data_root() / _IMAGES
+        return RawImages(
+            DecodedFiles([folder / lists.names[row] for row in rows], (_HEIGHT, _WIDTH), self._crop),
+            attributes=lists.attributes[rows],
+            identity=lists.identity[rows],
+            names={"attributes": lists.attribute_names},
+        )
+
+    def _lists(self) -> FaceLists:
+        attributes, partition, identity = (source.find(data_root(), self.name) for source in self.sources)
+        return read_lists(attributes, partition, identity)
+
+    @classmethod
+    def download(cls, folder: Path) -> None:
+        """Unpack the images, where their archive lies in the folder; UserError saying where all is found."""
+        archive, images = folder / cls.archive.path, folder / _IMAGES
+        if archive.is_file() and not images.is_dir():
+            cls.archive.hash(folder, cls.name)
+            extract(archive, archive.parent)
+        if cls.missing(folder):
+            raise UserError(f"{cls.name} cannot be downloaded: {cls.how_to_get.format(folder=folder)}")
+
+    @classmethod
+    def missing(cls, folder: Path) -> Sequence[str]:
+        return [*super().missing(folder), *([] if (folder / _IMAGES).is_dir() else [_IMAGES])]
+
+    @classmethod
+    def check(cls, folder: Path) -> Sequence[str]:
+        """Lists that are missing or not the official ones, and images that are missing."""
+        wrong = list(problems(cls.sources, folder, cls.name))
+        images = folder / _IMAGES
+        found = sum(1 for _ in images.glob("*.jpg")) if images.is_dir() else 0
+        if found != _OFFICIAL_COUNT:
+            wrong.append(f"{images}: holds {found} of {_OFFICIAL_COUNT} images (*.jpg)")
+        return wrong
+
+    @classmethod
+    def unverified(cls, folder: Path) -> Sequence[str]:
+        """The archive of the images has a published SHA-256, the images themselves have not."""
+        if not (folder / _IMAGES).is_dir():
+            return []
+        return [f"{_IMAGES}/*.jpg have no published SHA-256, only the archive they came in has"]

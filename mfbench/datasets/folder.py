@@ -1,0 +1,133 @@
+"""The images in a folder that the user names, of any size and format; its sub-folders are the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mfbench.contracts import FileRef
+from mfbench.datasets.decoding import decode
+from mfbench.datasets.hashes import folder_hash
+from mfbench.datasets.images import Labels, RawImages
+from mfbench.datasets.preprocessing import Levels, Pixels, Preprocessing, Shape
+from mfbench.datasets.stored import StoredImages
+from mfbench.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class ImageFolder(StoredImages):
+    """Images of a folder, central squares at one size; a fifth for the test, a tenth of the rest for val.
+
+    Sub-folders of the first level are the classes, in alphabetical order; without any there are no labels.
+    """
+
+    name = "image_folder"
+    official = ("all",)
+    decodes = True
+    reads = "reads the folder that its parameter `folder` names"
+
+    def __init__(
+        self,
+        *,
+        folder: FileRef,
+        size: int = 64,
+        channels: Literal["grey", "rgb"] = "rgb",
+        jpeg_quality: int | None = None,
+        dequantise: bool = False,
+        count: int | None = None,
+        test_count: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`size`: at most the shorter side of the smallest image."""
+        self.native = (3 if channels == "rgb" else 1, size, size)
+        super().__init__(
+            size=size,
+            channels=channels,
+            jpeg_quality=jpeg_quality,
+            dequantise=dequantise,
+            count=count,
+            test_count=test_count,
+            seed=seed,
+        )
+        self.parameters = {"folder": folder, **self.parameters}
+        self.folder = Path(folder)
+
+    def files(self) -> Mapping[str, str]:
+        """One SHA-256 of the names and contents of all images."""
+        return {"folder": folder_hash(self.folder, self._names)}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder}: no such folder")
+        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        names = sorted(path.relative_to(self.folder).as_posix() for path in found if path.is_file())
+        if not names:
+            raise UserError(f"{self.folder}: holds no image ({', '.join(SUFFIXES)})")
+        return names
+
+    def part(self, name: str) -> RawImages:
+        paths = [self.folder / each for each in self._names]
+        y, classes = self._labels()
+        names = {"classes": classes} if classes else {}
+        return RawImages(_PreparedFiles(paths, self.preprocessing, self.native), y=y, names=names)
+
+    def _labels(self) -> tuple[Labels | None, tuple[str, ...]]:
+        inside = [name.partition("/")[0] if "/" in name else "" for name in self._names]
+        classes, labels = np.unique(inside, return_inverse=True)
+        if "" not in classes:
+            return labels.astype(np.int64), tuple(classes.tolist())
+        if len(classes) == 1:
+            return None, ()
+        stray = self.folder / self._names[inside.index("")]
+        raise UserError(f"{stray}: lies beside the sub-folders that are the classes; put it into one of them")
+
+    def levels(self, pixels: Pixels) -> Levels:
+        """The images are of different sizes: each is prepared by itself when it is read."""
+        made: Levels = pixels[:]
+        return made
+
+    @classmethod
+    def download(cls, folder: Path) -> None:
+        raise UserError(f"{cls.name} {cls.reads}: there is nothing to download")
+
+    @classmethod
+    def check(cls, folder: Path) -> Sequence[str]:
+        raise UserError(f"{cls.name} {cls.reads}: there is nothing to check in {folder}")
+
+
+@dataclass(frozen=True)
+class _PreparedFiles:
+    """Image files as `Pixels`: (n, *shape), decoded and prepared one by one when they are read."""
+
+    paths: Sequence[Path]
+    preprocessing: Preprocessing
+    shape: Shape
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: slice | Labels, /) -> Levels | _PreparedFiles:
+        if isinstance(rows, slice):
+            paths = self.paths[rows]
+            levels = np.empty((len(paths), *self.shape), dtype=np.uint8)
+            for image, path in zip(levels, paths):
+                image[:] = self._prepare(path)
+            return levels
+        return replace(self, paths=[self.paths[row] for row in rows])
+
+    def _prepare(self, path: Path) -> Levels:
+        image = decode(path)
+        native = (image.shape[0], image.shape[1], image.shape[2])
+        try:
+            self.preprocessing.check(native)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        prepared: Levels = self.preprocessing.levels(image[None], native)[0]
+        return prepared

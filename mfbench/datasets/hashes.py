@@ -1,0 +1,94 @@
+"""SHA-256 of files, computed once for a file that does not change.
+
+A hash is kept under the file's path, size, times and inode, and only once the file has been left alone for a
+while: two writes within one tick of the file system's clock look alike. A cache that cannot be read or
+written costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mfbench.errors import UserError
+from mfbench.identity import sha256_of
+from mfbench.paths import cache_root, write_atomically
+
+_SETTLED_NS = 2_000_000_000
+"""Nanoseconds that a file must have been left alone for its hash to be kept."""
+_CHUNK = 1 << 20
+
+
+def file_hash(path: Path, *, gunzip: bool = False, fresh: bool = False) -> str:
+    """SHA-256 in hexadecimal of a file's bytes, or of what its gzip wrapper holds.
+
+    `fresh` looks at the bytes whatever is kept. UserError for a damaged wrapper; OSError as `open` gives it.
+    """
+    compute = _gunzipped_hash if gunzip else _plain_hash
+    return _kept(
+        ["gunzip" if gunzip else "bytes", *_state(path)], _is_settled([path]), lambda: compute(path), fresh
+    )
+
+
+def folder_hash(folder: Path, names: Iterable[str], *, fresh: bool = False) -> str:
+    """SHA-256 of the names, relative to `folder`, and the hashes of these files."""
+    paths = {name: folder / name for name in sorted(names)}
+    state = [_state(path) for path in paths.values()]
+
+    def compute() -> str:
+        return sha256_of({name: _plain_hash(path) for name, path in paths.items()})
+
+    return _kept(["folder", *state], _is_settled(paths.values()), compute, fresh)
+
+
+def _state(path: Path) -> list[Any]:
+    status = path.stat()
+    return [str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _is_settled(paths: Iterable[Path]) -> bool:
+    now = time.time_ns()
+    statuses = (path.stat() for path in paths)
+    return all(now - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS for status in statuses)
+
+
+def _kept(identity: list[Any], settled: bool, compute: Callable[[], str], fresh: bool) -> str:
+    path = cache_root() / "hashes" / sha256_of(identity)
+    if not fresh:
+        with suppress(OSError, ValueError):
+            kept = path.read_text()
+            if len(bytes.fromhex(kept)) == hashlib.sha256().digest_size:
+                return kept
+    computed = compute()
+    if settled:
+        with suppress(OSError):
+            write_atomically(path, computed)
+    return computed
+
+
+def _plain_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _gunzipped_hash(path: Path) -> str:
+    hasher = hashlib.sha256()
+    try:
+        with gzip.open(path) as stream:
+            while chunk := stream.read(_CHUNK):
+                hasher.update(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise damaged_gzip(path, error) from None
+    return hasher.hexdigest()
+
+
+def damaged_gzip(path: Path, error: Exception) -> UserError:
+    """What to say of a gzip file that does not unpack."""
+    said = "it ends too early" if isinstance(error, EOFError) else str(error)
+    return UserError(f"{path}: damaged gzip file ({said}); remove it and fetch it again")

@@ -1,0 +1,95 @@
+"""Train, val and test of images that lie in files: the official test, and a validation split out of train.
+
+Rows come in a random order, so that the first n of any split are a fair sample of it (MNIST's first 5,000
+test images are the easier ones; folders are sorted by class). What the official files say is the test is the
+test; where they say nothing, a fifth of the images is, the same for every seed. A tenth of what is left is
+for validation, another one for every seed. Images of one person are never in two splits.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from mfbench.datasets.images import ImageDataset, Labels, RawImages, checked_counts
+from mfbench.datasets.preprocessing import Channels
+from mfbench.errors import UserError
+from mfbench.identity import derive_seed
+
+TEST_SHARE, VAL_SHARE = 0.2, 0.1
+
+
+class SplitImages(ImageDataset):
+    """Base of image sets of fixed images. A subclass gives `part`.
+
+    official: the parts that come split: ("train", "test"), these and "val", or ("all",).
+    """
+
+    official: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    def __init__(
+        self,
+        *,
+        size: int | None = None,
+        channels: Channels = "native",
+        jpeg_quality: int | None = None,
+        dequantise: bool = False,
+        count: int | None = None,
+        test_count: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`count`: at most so many training images, and a quarter as many for validation.
+
+        `test_count`: at most so many test images, the same for every seed. None: all there are.
+        """
+        super().__init__(
+            size=size, channels=channels, jpeg_quality=jpeg_quality, dequantise=dequantise, seed=seed
+        )
+        checked_counts(count, test_count)
+        self.parameters = {**self.parameters, "count": count, "test_count": test_count}
+        self._limits = {"train": count, "val": count and count // 4, "test": test_count}
+
+    def part(self, name: str) -> RawImages:
+        """One of the `official` parts, whole, in the order of the files."""
+        raise NotImplementedError
+
+    def raw(self, split: str) -> RawImages:
+        part = self.part(split if split in self.official else self.official[0])
+        return part.take(self._rows(split, part))
+
+    def _rows(self, split: str, part: RawImages) -> Labels:
+        """The rows of `part` that are in the split, in their order."""
+        rows = np.arange(len(part))
+        groups = rows if part.identity is None else part.identity
+        if "test" not in self.official:
+            test, rows = hold_out(rows, groups, TEST_SHARE, self._rng("test"), self.name)
+            if split == "test":
+                return test[: self._limits[split]]
+        if split != "test" and "val" not in self.official:
+            val, train = hold_out(rows, groups, VAL_SHARE, self._rng("val", self.seed), self.name)
+            rows = val if split == "val" else train
+        else:
+            seed = () if split == "test" else (self.seed,)
+            rows = self._rng(split, *seed).permutation(rows)
+        return rows[: self._limits[split]]
+
+    def _rng(self, *names: str | int) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self.name, "split", *names))
+
+
+def hold_out(
+    rows: Labels, groups: Labels, share: float, rng: np.random.Generator, name: str
+) -> tuple[Labels, Labels]:
+    """About `share` of the rows, and the others, both in random order; a group is on one side.
+
+    rows (m,) index groups (n,), which says who is on an image. UserError where nothing would be left.
+    """
+    members = np.unique(groups[rows])
+    count = max(1, round(share * len(members)))
+    if count >= len(members):
+        raise UserError(f"{name}: {len(members)} images or people are too few for train, val and test")
+    held = rng.permutation(members)[:count]
+    shuffled = rng.permutation(rows)
+    inside = np.isin(groups[shuffled], held)
+    return shuffled[inside], shuffled[~inside]
