@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _add(actions, "list", _list, "the registered data sets, and where each comes from")
+    _add(actions, "list", _list, "the registered data sets: computed, in files, or in files that are absent")
     for name, run, summary in (
         ("download", _download, "fetch a data set's files into the data folder, checked by SHA-256"),
         ("check", _check, "say whether a data set's files are there and are the right ones"),
@@ -45,23 +45,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from mfbench.registry.signatures import read_signatures
+    from mfbench.registry.signatures import missing_files, read_signatures
 
     registry = open_registry(args.plugins)
     cards = registry.cards("dataset")
     failures: dict[tuple[str, str], str] = {}
     signatures = read_signatures(registry, [(card.kind, card.name) for card in cards], failures)
-    origins = {card.name: _origin(signatures.get((card.kind, card.name))) for card in cards}
+    in_files = [name for (_, name), signature in signatures.items() if signature.reads_files]
+    missing = missing_files(registry, in_files)
+    origins = {
+        card.name: _origin(signatures.get((card.kind, card.name)), missing.get(card.name)) for card in cards
+    }
     print_table((card.name, origins[card.name], card.plugin, card.summary) for card in cards)
     for (_, name), reason in failures.items():
         print(f"mfbench: warning: data set {name!r} cannot be used: {reason}", file=sys.stderr)
     return 0
 
 
-def _origin(signature: Signature | None) -> str:
+def _origin(signature: Signature | None, missing: Sequence[str] | None) -> str:
     if signature is None:
         return "broken"
-    return "files" if signature.reads_files else "computed"
+    if not signature.reads_files:
+        return "computed"
+    return "absent" if missing else "files"
 
 
 def _download(args: argparse.Namespace) -> int:
@@ -86,6 +92,8 @@ def _check(args: argparse.Namespace) -> int:
     problems = target.check(data_root())
     for problem in problems:
         print(f"{args.name}: {problem}")
+    for remark in target.unverified(data_root()):
+        print(f"{args.name}: not verified: {remark}")
     if not problems:
         print(f"{args.name}: the files in {data_root()} are right")
     return int(bool(problems))

@@ -78,6 +78,16 @@ class Dataset:
         """What is wrong with the files in `folder`, one line each; empty where all is right."""
         return ()
 
+    @classmethod
+    def missing(cls, folder: Path) -> Sequence[str]:
+        """The files that are not in `folder`, found without reading any."""
+        return ()
+
+    @classmethod
+    def unverified(cls, folder: Path) -> Sequence[str]:
+        """What `check` cannot tell, one line each: files in `folder` of which no SHA-256 is published."""
+        return ()
+
     @cached_property
     def train(self) -> Split:
         return self.make_split("train")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mfbench.paths import data_root
 from mfbench.registry import filemodules, inspection, loading
 
 Question = Mapping[str, Any]
@@ -37,10 +38,16 @@ def answer_files(question: Question) -> dict[str, Any]:
     return {"files": dict(data.files())}
 
 
+def answer_missing(question: Question) -> dict[str, Any]:
+    """The files of a data set that are not in the data folder."""
+    return {"missing": list(_load(question).missing(data_root()))}
+
+
 ANSWERS: dict[str, Callable[[Question], dict[str, Any]]] = {
     "cards": answer_cards,
     "signature": answer_signature,
     "files": answer_files,
+    "missing": answer_missing,
 }
 
 

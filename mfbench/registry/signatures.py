@@ -59,6 +59,20 @@ def data_manifest(registry: Registry, name: str, parameters: Mapping[str, Any], 
     return dict(answer["files"])
 
 
+def missing_files(registry: Registry, names: Iterable[str]) -> dict[str, list[str]]:
+    """The files that data sets lack in the data folder (`Dataset.missing`), asked in a child.
+
+    Data sets that cannot say are left out.
+    """
+    cards = [registry.card("dataset", name) for name in names]
+    answers = probe.ask([_question(registry, "missing", card) for card in cards]) if cards else []
+    return {
+        card.name: answer["missing"]
+        for card, answer in zip(cards, answers, strict=True)
+        if not answer["error"]
+    }
+
+
 def _identity(card: Card, digest: str) -> list[str]:
     return [card.kind, card.name, card.target, digest]
 
@@ -76,4 +90,4 @@ def _complaint(card: Card, reason: str) -> str:
     return f"{card.kind} {card.name!r} of plugin {card.plugin} ({card.target}) cannot be used: {reason}"
 
 
-__all__ = ["Parameter", "Signature", "data_manifest", "read_signatures"]
+__all__ = ["Parameter", "Signature", "data_manifest", "missing_files", "read_signatures"]
