@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def mfbench_register(registry: Registrar) -> None:
     _register_datasets(registry)
+    _register_images(registry)
     _register_protocols(registry)
 
 
@@ -62,6 +63,32 @@ def _register_datasets(registry: Registrar) -> None:
         "mfbench.datasets.analytic:GaussianMixture",
         summary="mixture of Gaussians with density and noise predictor in closed form",
     )
+
+
+def _register_images(registry: Registrar) -> None:
+    for name, target, summary, reference in (
+        (
+            "digits",
+            "digits:Digits",
+            "handwritten digits 8x8, bundled with scikit-learn",
+            "Alpaydin and Kaynak 1998",
+        ),
+        ("mnist", "idx:Mnist", "handwritten digits 28x28", "LeCun et al. 1998"),
+        ("fashion_mnist", "idx:FashionMnist", "clothes 28x28, grey", "Xiao et al. 2017"),
+        ("cifar10", "cifar:Cifar10", "objects 32x32, ten classes", "Krizhevsky 2009"),
+        ("cifar100", "cifar:Cifar100", "objects 32x32, a hundred classes", "Krizhevsky 2009"),
+        (
+            "cifar10_jpeg",
+            "cifar:Cifar10Jpeg",
+            "2,000 of CIFAR-10's test images after JPEG",
+            "Krizhevsky 2009",
+        ),
+        ("svhn", "svhn:Svhn", "house numbers 32x32, cropped digits", "Netzer et al. 2011"),
+        ("orl_faces", "orl:OrlFaces", "faces of 40 people, 112x92, grey", "Samaria and Harter 1994"),
+        ("celeba", "celeba:CelebA", "aligned faces with 40 attributes", "Liu et al. 2015"),
+        ("image_folder", "folder:ImageFolder", "the images in a folder; its sub-folders are the classes", ""),
+    ):
+        registry.dataset(name, f"mfbench.datasets.{target}", summary=summary, reference=reference)
 
 
 def _register_protocols(registry: Registrar) -> None:
