@@ -12,11 +12,9 @@ import numpy as np
 
 from mfbench.boards.bars import draw_bars
 from mfbench.boards.bundle import Bundle
-from mfbench.boards.cells import number
 from mfbench.boards.tables import Table
-from mfbench.contracts import Record, Value
+from mfbench.boards.told import as_record, ended_well
 from mfbench.errors import UserError
-from mfbench.identity import decode_float
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,10 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 def draw_all(bundle: Bundle, tables: Sequence[Table], registry: Registry) -> dict[str, dict[str, bytes]]:
     """slug -> name -> PNG. A protocol that cannot draw costs its figures and a warning, not the board."""
     arrays = bundle.arrays_by_cell()
-    slug_of = {row: table.slug for table in tables for row in table.rows.index}
-    records: dict[str, list[Mapping[str, Any]]] = {table.slug: [] for table in tables}
-    for record in bundle.records:
-        records[slug_of[record["row"]]].append(record)
+    records = ended_well(bundle, tables)
     return {table.slug: dict(_draw(table, records[table.slug], arrays, registry)) for table in tables}
 
 
@@ -46,13 +41,12 @@ def _draw(
     bars = draw_bars(table)
     if bars is not None:
         yield BARS, bars_to_png(bars)
-    mine = [record for record in records if record["status"] == "ok"]
-    kept = [arrays.get(record["cell_id"], {}) for record in mine]
-    if not mine:
+    if not records:
         return
+    kept = [arrays.get(record["cell_id"], {}) for record in records]
     try:
         protocol = registry.create("protocol", table.protocol)
-        figures = protocol.draw([_record(record) for record in mine], kept)
+        figures = protocol.draw([as_record(record) for record in records], kept)
         drawn = {_checked(name): to_png(figure) for name, figure in sorted(figures.items())}
     except UserError as error:
         _warn(table, str(error))
@@ -76,30 +70,6 @@ def bars_to_png(figure: Figure) -> bytes:
     figure.set_dpi(120)
     canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _record(record: Mapping[str, Any]) -> Record:
-    """A record as `draw` is given it."""
-    timed = [
-        timing for timing in record["timings"] if timing["status"] == "ok" and timing["device_ms"] is not None
-    ]
-    return Record(
-        method=record["method"]["name"],
-        parameters=record["method"]["parameters"],
-        protocol_parameters=record["protocol"]["parameters"],
-        data=record["data"]["name"],
-        seed=record["seed"],
-        role=record["role"],
-        values=[_value(value) for value in record["values"]],
-        label=record["label"],
-        nfe=decode_float(record["nfe"]),
-        device_ms=float(timed[-1]["device_ms"]) if timed else None,
-    )
-
-
-def _value(value: Mapping[str, Any]) -> Value:
-    low, high = (decode_float(value[name]) for name in ("ci_low", "ci_high"))
-    return Value(value["metric"], value["part"], number(value["value"]), value["n"], low, high)
 
 
 def _checked(name: str) -> str:

@@ -16,6 +16,8 @@ tabulate.WIDE_CHARS_MODE = False
 _ACTIVE = re.compile(r"([\\`*\[\]|~])")
 _UNSEEN = ("Cc", "Cf", "Cs")
 """Control and format characters, and halves of surrogate pairs, which no file can hold."""
+_BLOCK_START = re.compile(r"^(\d{0,9})([-+#.)=])")
+"""What at the beginning of a line makes a list, a heading or a rule."""
 _LOOSE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 
@@ -40,6 +42,11 @@ def one_line(text: object, limit: int | None = None) -> str:
     if not line.isprintable():
         line = " ".join("".join(c for c in line if unicodedata.category(c) not in _UNSEEN).split())
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def bullet(text: object) -> str:
+    """`text` as one item of a list, which begins no list or heading of its own."""
+    return "- " + _BLOCK_START.sub(r"\1\\\2", escape(text))
 
 
 def table(frame: pd.DataFrame, right: Sequence[str] = ()) -> str:

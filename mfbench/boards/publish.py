@@ -51,6 +51,7 @@ def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] =
     The same store gives the same bytes. Files of an earlier board that this one does not have are removed.
     """
     from mfbench.boards.figures import draw_all
+    from mfbench.boards.findings import find_all
 
     folders = []
     for suite in suites or store.suite_names():
@@ -58,9 +59,11 @@ def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] =
         found = collect(store, suite, registry)
         tables = build(found)
         figures = draw_all(found, tables, registry)
-        found = replace(
-            found, provenance={**found.provenance, "figures": {s: list(f) for s, f in figures.items()}}
-        )
+        more = {
+            "figures": {s: list(f) for s, f in figures.items()},
+            "findings": find_all(found, tables, registry),
+        }
+        found = replace(found, provenance={**found.provenance, **more})
         images = {
             f"figures/{s}-{name}.png": png for s, drawn in figures.items() for name, png in drawn.items()
         }

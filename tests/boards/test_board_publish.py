@@ -268,6 +268,113 @@ def test_a_protocol_draws_from_records_and_arrays(tmp_path, write, capsys, name,
     assert check(tmp_path / "out") == []
 
 
+FINDER = """
+import mfbench
+
+class Finder(mfbench.EvaluationProtocol):
+    kind = "likelihood"
+    metrics = (mfbench.Metric("m", primary=True),)
+
+    def findings(self, records):
+        return {said}
+
+@mfbench.hookimpl
+def mfbench_register(registry):
+    registry.protocol("finder", Finder, summary="finds")
+"""
+
+
+def found_by(said, tmp_path, write):
+    """A board of one table whose protocol returns the expression `said` as its findings."""
+    registry = load_registry([str(write("finder_plugin.py", FINDER.replace("{said}", said)))])
+    records = [
+        fakes.result(
+            fakes.cell(fakes.choice("protocol", "finder"), fakes.choice("likelihood", name), seed), values
+        )
+        for seed in (0, 1)
+        for name, values in (
+            ("kde", [("m", "", 0.5 + seed, 1, 0.4, 0.6)]),
+            ("gmm", [("m", "", 0.25, 1, 0.2, 0.3)]),
+        )
+    ]
+    lost = fakes.failed(
+        fakes.cell(fakes.choice("protocol", "finder"), fakes.choice("likelihood", "lof"), 0),
+        "failed",
+        "E",
+        "e",
+    )
+    with Store(fakes.fill(tmp_path / "s.sqlite", [*records, lost])) as store:
+        publish(store, registry, tmp_path / "out")
+    return (tmp_path / "out/quick/README.md").read_text()
+
+
+def test_findings_stand_under_their_table_and_check_needs_no_plugin(tmp_path, write):
+    each = "', '.join(f'{r.label} {r.seed} {r.values[0].value:g}' for r in records)"
+    said = f"[f'{{len(records)}} records: ' + {each}]"
+    page = found_by(said, tmp_path, write)
+    told = "4 records: kde 0 0.5, gmm 0 0.25, kde 1 1.5, gmm 1 0.25"
+    assert f"What it shows:\n\n- {told}\n\n" in page
+    assert bundle.read(tmp_path / "out/quick").provenance["findings"] == {"finder-swiss_roll": [told]}
+    (tmp_path / "finder_plugin.py").unlink()
+    assert check(tmp_path / "out") == []
+
+
+def test_a_changed_finding_is_noticed(tmp_path, write):
+    page = found_by("['kde is first']", tmp_path, write)
+    readme, provenance = (tmp_path / "out/quick" / name for name in ("README.md", "provenance.json"))
+    readme.write_text(page.replace("kde is first", "mine is first"))
+    assert [message for message in check(tmp_path / "out") if "mine is first" in message]
+    readme.write_text(page)
+    provenance.write_text(provenance.read_text().replace("kde is first", "mine is first"))
+    assert [message for message in check(tmp_path / "out") if "README.md" in message]
+
+
+@pytest.mark.parametrize(
+    ("finding", "shown"),
+    [
+        (
+            "<b>a</b> | [x](http://y) *c* `d`",
+            r"- &lt;b&gt;a&lt;/b&gt; \| \[x\](http:&#47;&#47;y) \*c\* \`d\`",
+        ),
+        ("# a\n\n## b", r"- \# a ## b"),
+        ("- a", r"- \- a"),
+        ("1. a", r"- 1\. a"),
+        ("0.5 is much", r"- 0\.5 is much"),
+        ("half \ud800 a pair", "- half a pair"),
+    ],
+)
+def test_a_finding_is_shown_as_it_is(tmp_path, write, finding, shown):
+    assert f"\n{shown}\n" in found_by(repr([finding]), tmp_path, write)
+    assert check(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "warned"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("'a text'", "findings must return a list of texts, not 'a text'"),
+        ("[1]", "findings must return a list of texts, not [1]"),
+        ("None", "findings must return a list of texts, not None"),
+    ],
+)
+def test_a_protocol_that_finds_badly_costs_its_findings_and_nothing_else(
+    tmp_path, write, capsys, said, warned
+):
+    page = found_by(said, tmp_path, write)
+    assert warned in capsys.readouterr().err
+    assert "What it shows" not in page
+    assert "| kde" in page
+    assert check(tmp_path / "out") == []
+
+
+def test_a_board_of_before_there_were_findings_still_checks(copy):
+    path = copy / "quick/provenance.json"
+    old = json.loads(path.read_text())
+    del old["findings"]
+    path.write_bytes(bundle.to_json(old))
+    assert check(copy) == []
+
+
 def test_publish_on_the_command_line(board, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr("mfbench.cli.publish.open_registry", lambda plugins: Registry())
