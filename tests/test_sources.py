@@ -8,7 +8,7 @@ import pytest
 
 import mfbench
 from mfbench.cards import Card
-from mfbench.measures import HOME
+from mfbench.measures import HOME, MENTIONED, TOGETHER
 from mfbench.registry import filemodules, sources
 
 
@@ -193,13 +193,39 @@ def test_the_measures_that_are_used_count_and_the_contracts_do_not(package, text
     [
         "import mfbench.measures",
         "from mfbench import measures",
-        "from mfbench.measures import *",
         "import mfbench\nx = mfbench.measures.auroc",
     ],
 )
-def test_where_it_is_not_said_which_measure_all_count(package, text):
+def test_where_it_is_not_said_which_measure_all_of_the_first_count(package, text):
     package("alpha/target.py", text)
-    assert {f"mfbench.measures.{module}" for module in HOME.values()} <= set(sources._closure("alpha.target"))
+    counted = _measures_that_count_for("alpha.target")
+    assert set(TOGETHER) <= counted
+    assert not counted & {HOME[name] for name in MENTIONED}
+
+
+def test_a_star_takes_them_all(package):
+    package("alpha/target.py", "from mfbench.measures import *")
+    assert set(HOME.values()) <= _measures_that_count_for("alpha.target")
+
+
+@pytest.mark.parametrize("name", sorted(MENTIONED))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from mfbench.measures import {}",
+        "from mfbench import measures\nx = measures.{}",
+        "import mfbench.measures as m\nx = m.{}",
+        "import mfbench\nx = mfbench.measures.{}",
+        "from mfbench import measures\nx = getattr(measures, '{}')",
+    ],
+)
+def test_a_later_measure_counts_wherever_it_is_mentioned(package, name, text):
+    package("alpha/target.py", text.format(name))
+    assert HOME[name] in _measures_that_count_for("alpha.target")
+
+
+def _measures_that_count_for(target):
+    return {module.rpartition(".")[2] for module in sources._closure(target) if "mfbench.measures." in module}
 
 
 def test_all_modules_of_a_lazy_package_count(package):

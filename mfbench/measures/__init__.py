@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from mfbench.measures.comparison import *  # noqa: F403
     from mfbench.measures.correlation import *  # noqa: F403
     from mfbench.measures.distances import *  # noqa: F403
+    from mfbench.measures.features import *  # noqa: F403
+    from mfbench.measures.images import *  # noqa: F403
     from mfbench.measures.intervals import *  # noqa: F403
     from mfbench.measures.neighbours import *  # noqa: F403
+    from mfbench.measures.perceptual import *  # noqa: F403
     from mfbench.measures.ranking import *  # noqa: F403
     from mfbench.measures.resampled import *  # noqa: F403
     from mfbench.measures.two_sample import *  # noqa: F403
@@ -28,8 +31,19 @@ _MODULES = {
     "resampled": ("percentile", "ranking_bootstrap"),
     "two_sample": ("ClassifierTest", "c2st"),
 }
-HOME = {name: module for module, names in _MODULES.items() for name in names}
+_BY_NAME = {
+    "features": ("frechet_distance", "kernel_distance"),
+    "images": ("psnr", "ssim"),
+    "perceptual": ("lpips",),
+}
+"""Modules that count for the identity of a result only where one of their names is mentioned, so that a new
+measure leaves alone what was computed without it. New modules go here."""
+HOME = {name: module for module, names in (_MODULES | _BY_NAME).items() for name in names}
 """The module that each name comes from: what `mfbench.registry.sources` follows."""
+TOGETHER = tuple(sorted(_MODULES))
+"""The modules that `from mfbench import measures` alone stands for."""
+MENTIONED = frozenset(name for names in _BY_NAME.values() for name in names)
+"""The names that stand for their modules wherever they are written, as in `measures.psnr`."""
 
 __all__ = sorted(HOME)
 

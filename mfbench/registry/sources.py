@@ -19,7 +19,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from mfbench.cards import Card
-from mfbench.measures import HOME
+from mfbench.measures import HOME, MENTIONED, TOGETHER
 from mfbench.registry.filemodules import stable_name
 
 _DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs", "mfbench.measures")
@@ -184,8 +184,10 @@ def _handed_out(imported: str) -> list[str]:
     package, _, name = imported.rpartition(".")
     if package == "mfbench.measures" and name in HOME:
         return [f"{package}.{HOME[name]}"]
-    if imported in ("mfbench.measures", "mfbench.measures.*"):
-        return [f"mfbench.measures.{module}" for module in sorted(set(HOME.values()))]
+    if imported == "mfbench.measures":
+        return [f"{imported}.{module}" for module in TOGETHER]
+    if imported == "mfbench.measures.*":
+        return [f"{package}.{module}" for module in sorted(set(HOME.values()))]
     return [imported]
 
 
@@ -252,10 +254,18 @@ def _statements(tree: ast.AST) -> Iterator[tuple[int, str, tuple[str, ...]]]:
         yield tree.level, tree.module or "", tuple(alias.name for alias in tree.names)
     elif isinstance(tree, ast.Attribute) and getattr(tree.value, "id", "") == "mfbench":
         yield 0, "mfbench", (tree.attr,)
+    elif (mentioned := _mentioned(tree)) in MENTIONED:
+        yield 0, "mfbench.measures", (mentioned,)
     elif isinstance(tree, ast.Call):
         yield from _called_import(tree)
     for child in ast.iter_child_nodes(tree):
         yield from _statements(child)
+
+
+def _mentioned(tree: ast.AST) -> str:
+    """The attribute asked for, of whatever name the measures go by there; or a string, as for `getattr`."""
+    name = getattr(tree, "value", "") if isinstance(tree, ast.Constant) else getattr(tree, "attr", "")
+    return name if isinstance(name, str) else ""
 
 
 def _is_type_checking(test: ast.expr) -> bool:
