@@ -90,6 +90,8 @@ class Preprocessing:
 
     def levels(self, pixels: Pixels, native: Shape) -> Levels:
         """All steps up to 8-bit levels, (n, *shape(native)), a chunk at a time."""
+        if self.keeps_levels:
+            return np.asarray(pixels[:])
         made = np.empty((len(pixels), *self.shape(native)), dtype=np.uint8)
         for start in range(0, len(pixels), _CHUNK):
             chunk = slice(start, start + _CHUNK)

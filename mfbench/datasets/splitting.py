@@ -17,6 +17,7 @@ from mfbench.datasets.preprocessing import Channels
 from mfbench.errors import UserError
 from mfbench.identity import derive_seed
 
+SPLITS = ("train", "val", "test")
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
 
@@ -48,6 +49,7 @@ class SplitImages(ImageDataset):
         )
         checked_counts(count, test_count)
         self.parameters = {**self.parameters, "count": count, "test_count": test_count}
+        self._waiting: dict[str, RawImages] = {}
         self._limits = {"train": count, "val": count and count // 4, "test": test_count}
 
     def part(self, name: str) -> RawImages:
@@ -55,13 +57,21 @@ class SplitImages(ImageDataset):
         raise NotImplementedError
 
     def raw(self, split: str) -> RawImages:
-        part = self.part(split if split in self.official else self.official[0])
+        name = self._part_of(split)
+        part = self._waiting.pop(name) if name in self._waiting else self.part(name)
+        if any(
+            self._part_of(other) == name and other not in vars(self) for other in SPLITS if other != split
+        ):
+            self._waiting[name] = part  # the other splits of this part need not read it again
         return part.take(self._rows(split, part))
+
+    def _part_of(self, split: str) -> str:
+        return split if split in self.official else self.official[0]
 
     def _rows(self, split: str, part: RawImages) -> Labels:
         """The rows of `part` that are in the split, in their order."""
         rows = np.arange(len(part))
-        groups = rows if part.identity is None else part.identity
+        groups = part.identity
         if "test" not in self.official:
             test, rows = hold_out(rows, groups, TEST_SHARE, self._rng("test"), self.name)
             if split == "test":
@@ -79,17 +89,19 @@ class SplitImages(ImageDataset):
 
 
 def hold_out(
-    rows: Labels, groups: Labels, share: float, rng: np.random.Generator, name: str
+    rows: Labels, groups: Labels | None, share: float, rng: np.random.Generator, name: str
 ) -> tuple[Labels, Labels]:
     """About `share` of the rows, and the others, both in random order; a group is on one side.
 
-    rows (m,) index groups (n,), which says who is on an image. UserError where nothing would be left.
+    rows (m,) index groups (n,), which says who is on an image; None: somebody else on each. UserError where
+    nothing would be left.
     """
-    members = np.unique(groups[rows])
+    members = rows if groups is None else np.unique(groups[rows])
     count = max(1, round(share * len(members)))
     if count >= len(members):
         raise UserError(f"{name}: {len(members)} images or people are too few for train, val and test")
-    held = rng.permutation(members)[:count]
     shuffled = rng.permutation(rows)
-    inside = np.isin(groups[shuffled], held)
+    if groups is None:
+        return shuffled[:count], shuffled[count:]
+    inside = np.isin(groups[shuffled], rng.permutation(members)[:count])
     return shuffled[inside], shuffled[~inside]
