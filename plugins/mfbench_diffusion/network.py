@@ -65,14 +65,22 @@ class FourierMLP(nn.Module):
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
         """The shape of x (n, ...); u is (n,), or (1,) for one level that all rows share."""
-        flat = x.flatten(1)
-        phase, turn = flat @ self.frequencies, u[:, None] * self.rates
-        h = self.from_x(torch.cat([flat, phase.sin(), phase.cos()], 1))
-        h = nn.functional.silu(h + self.from_u(torch.cat([turn.sin(), turn.cos()], 1)))
+        turn = u[:, None] * self.rates
+        h = self.from_x(self._features(x.flatten(1)))
+        h = _silu(h.add_(self.from_u(torch.cat([turn.sin(), turn.cos()], 1))))
         for layer in self.hidden:
-            h = nn.functional.silu(layer(h))
+            h = _silu(layer(h))
         v: Tensor = self.out(h)
         return v.view_as(x)
+
+    def _features(self, flat: Tensor) -> Tensor:
+        phase = flat @ self.frequencies
+        return torch.cat([flat, phase.sin(), phase.cos()], 1)
+
+
+def _silu(h: Tensor) -> Tensor:
+    """In place where no gradient needs h: fresh memory for large batches costs as much as the arithmetic."""
+    return nn.functional.silu(h, inplace=not h.requires_grad)
 
 
 class NetworkPredictor:

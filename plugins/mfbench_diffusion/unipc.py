@@ -69,8 +69,8 @@ def _plan(sigmas: list[float], order: int) -> Array:
 
 
 def _transfer(sigmas: list[float], order: int, start: int, others: list[int], to: int) -> Array:
-    """The weights, as in `_plan`, that carry y from sigmas[start] to sigmas[to]: UniC where `others` has `to`,
-    else UniP.
+    """The weights, as in `_plan`, that carry y from sigmas[start] to sigmas[to] with the help of x_0 of the
+    evaluations `others`: UniC where `to` is among them, else UniP.
 
     y_t = e^-h y_s + (1 - e^-h) (D_s + sum_m rho_m (D_m - D_s) / r_m),  r_m = (lambda_m - lambda_s) / h.
     """
