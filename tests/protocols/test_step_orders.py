@@ -9,11 +9,13 @@ from mfbench.protocols.orders import ROUNDING, asymptotic_order
 
 @pytest.mark.parametrize("order", [1, 2, 4])
 def test_a_power_law_gives_its_order_over_all_steps(order):
-    steps = [1, 2, 5, 10]
-    found = asymptotic_order(steps, [1e-3 * h**order for h in steps])
+    steps = [1, 2, 5, 10, 20]
+    errors = [1e-3 * h**order for h in steps]
+    found = asymptotic_order(steps, errors)
     assert found.value == pytest.approx(order)
-    assert (found.smallest, found.largest) == (1, 10)
-    assert str(found) == f"order {order:.1f} (h 1 to 10)"
+    assert (found.smallest, found.largest) == (1, 20)
+    assert str(found) == f"order {order:.1f} (h 1 to 20)"
+    assert asymptotic_order([0.5, *steps], [1e-9, *errors]) == found  # rounding is left out
 
 
 def test_the_order_of_steps_does_not_matter_and_seeds_may_be_missing():
@@ -45,6 +47,7 @@ def test_a_mixture_of_two_regimes_has_no_order():
     ("steps", "errors"),
     [
         ([], []),
+        ([1], [0.1]),
         ([1, 2], [0.1, 0.2]),  # through two points there is always a line
         ([1, 2, 4], [0.015, 0.0152, 0.0155]),  # a floor
         ([1, 2, 4], [0.4, 0.2, 0.1]),  # errors that grow as the steps shrink
