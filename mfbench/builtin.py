@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def mfbench_register(registry: Registrar) -> None:
     _register_datasets(registry)
     _register_images(registry)
+    _register_manifolds(registry)
     _register_protocols(registry)
 
 
@@ -89,6 +90,34 @@ def _register_images(registry: Registrar) -> None:
         ("image_folder", "folder:ImageFolder", "the images in a folder; its sub-folders are the classes", ""),
     ):
         registry.dataset(name, f"mfbench.datasets.{target}", summary=summary, reference=reference)
+
+
+def _register_manifolds(registry: Registrar) -> None:
+    registry.dataset(
+        "embedded_sphere",
+        "mfbench.datasets.manifolds:EmbeddedSphere",
+        summary="sphere of known dimension in a space of more",
+    )
+    registry.dataset(
+        "embedded_gaussian",
+        "mfbench.datasets.manifolds:EmbeddedGaussian",
+        summary="Gaussian on a linear subspace of known dimension, with its noise predictor",
+    )
+    registry.dataset(
+        "embedded_torus",
+        "mfbench.datasets.manifolds:EmbeddedTorus",
+        summary="Clifford torus of known dimension in a space of more",
+    )
+    registry.dataset(
+        "embedded_roll",
+        "mfbench.datasets.manifolds:EmbeddedRoll",
+        summary="Swiss roll of known dimension in a space of more",
+    )
+    registry.dataset(
+        "manifold_union",
+        "mfbench.datasets.manifolds:ManifoldUnion",
+        summary="spheres of several known dimensions, apart from each other, in a space of more",
+    )
 
 
 def _register_protocols(registry: Registrar) -> None:
