@@ -145,3 +145,9 @@ def _register_protocols(registry: Registrar) -> None:
         summary="how far a generator's samples are from held-out data",
         reference="Naeem et al. 2020; Lopez-Paz and Oquab 2017",
     )
+    registry.protocol(
+        "intrinsic_dimension",
+        "mfbench.protocols.intrinsic_dimension:IntrinsicDimension",
+        summary="how far an estimate of the local dimension is from the known one",
+        reference="Levina and Bickel 2004; Kamkari et al. 2024",
+    )

@@ -115,6 +115,8 @@ class EvaluationProtocol:
     kind: ClassVar[str]
     version: ClassVar[int] = 1
     metrics: ClassVar[tuple[Metric, ...]]
+    ability: ClassVar[type | None] = None
+    """The mixin that a method needs to be measured; None where every method of the kind can be."""
     workload: ClassVar[str] = ""
     """What one timed call does: "scores 1,000 points"."""
 
