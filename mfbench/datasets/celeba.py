@@ -14,6 +14,7 @@ same layout work. `mfbench data check celeba` says whether the lists are the off
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ class CelebA(StoredImages):
         """SHA-256 of the three lists, official or not, and one of all images listed."""
         root = data_root()
         lists = {source.path: file_hash(source.find(root, self.name)) for source in self.sources}
-        folder, names = root / _IMAGES, self._lists().names
+        folder, names = root / _IMAGES, self._lists.names
         try:
             return {**lists, _IMAGES: folder_hash(folder, names)}
         except FileNotFoundError as error:
@@ -103,7 +104,7 @@ class CelebA(StoredImages):
             ) from None
 
     def part(self, name: str) -> RawImages:
-        lists = self._lists()
+        lists = self._lists
         rows = np.flatnonzero(lists.part == PARTS.index(name))
         if name == "train":  # the official parts share nobody; this holds for whatever is in the folder
             elsewhere = lists.identity[lists.part != PARTS.index("train")]
@@ -122,6 +123,7 @@ class CelebA(StoredImages):
             names={"attributes": lists.attribute_names},
         )
 
+    @cached_property
     def _lists(self) -> FaceLists:
         attributes, partition, identity = (source.find(data_root(), self.name) for source in self.sources)
         return read_lists(attributes, partition, identity)

@@ -35,7 +35,7 @@ class ImageFolder(StoredImages):
     def __init__(
         self,
         *,
-        folder: FileRef,
+        folder: FileRef | None = None,
         size: int = 64,
         channels: Literal["grey", "rgb"] = "rgb",
         jpeg_quality: int | None = None,
@@ -44,7 +44,7 @@ class ImageFolder(StoredImages):
         test_count: int | None = None,
         seed: int = 0,
     ) -> None:
-        """`size`: at most the shorter side of the smallest image."""
+        """`folder` must be given. `size`: at most the shorter side of the smallest image."""
         self.native = (3 if channels == "rgb" else 1, size, size)
         super().__init__(
             size=size,
@@ -56,7 +56,14 @@ class ImageFolder(StoredImages):
             seed=seed,
         )
         self.parameters = {"folder": folder, **self.parameters}
-        self.folder = Path(folder)
+        self._given = folder
+
+    @property
+    def folder(self) -> Path:
+        """The folder named; UserError where none is."""
+        if self._given is None:
+            raise UserError(f'{self.name} needs a folder: folder = "PATH"')
+        return Path(self._given).expanduser()
 
     def files(self) -> Mapping[str, str]:
         """One SHA-256 of the names and contents of all images."""

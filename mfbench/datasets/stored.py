@@ -32,10 +32,9 @@ class StoredImages(SplitImages):
         return {source.path: source.hash(root, self.name) for source in self.sources}
 
     def prepared(self, split: str) -> RawImages:
-        self.files()  # before anything is read, or found in the cache
+        digest = self.digest  # checks the files, before anything is read or found in the cache
         if self.preprocessing.keeps_levels and not self.decodes:
             return super().prepared(split)
-        digest = self.digest
         kept = prepared.recall(digest, split)
         if kept is None:
             kept = super().prepared(split)
