@@ -53,7 +53,8 @@ def draw_bars(table: Table) -> Figure | None:
         axes[0, 0].set_xscale("log")
     else:
         _bars(axes[0, 0], shown)
-        axes[0, -1].set_xlim(*_close_up(shown))
+        axes[0, 1].set_xlim(*_close_up(shown))
+        axes[0, 1].yaxis.set_visible(False)
     _points(axes[0, -1], shown)
     _name_rows(axes[0, 0], names)
     unit = f" ({table.primary.unit})" if table.primary.unit else ""

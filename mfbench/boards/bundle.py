@@ -99,7 +99,7 @@ def to_json(value: Any) -> bytes:
 
 def to_lines(items: Iterable[Mapping[str, Any]]) -> bytes:
     """Canonical JSON, one object a line."""
-    return "".join([f"{canonical(item)}\n" for item in items]).encode()
+    return b"".join([f"{canonical(item)}\n".encode() for item in items])
 
 
 def read_json(path: Path) -> dict[str, Any]:

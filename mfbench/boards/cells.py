@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mfbench.identity import canonical
@@ -18,6 +21,7 @@ TEXT_COLUMNS = (
     *("row", "status", "role", "label"),
     *("device", "dtype", "plugin", "plugin_version"),
 )
+WHOLE_COLUMNS = ("seed", "threads")
 COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
 VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")
 
@@ -64,48 +68,44 @@ def cell_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     # All cells of a row share its table and block: their keys are made once a row.
     first = {record["row"]: record for record in reversed(records)}
     keys = {row: (table_key(record), block_key(record)) for row, record in first.items()}
-    columns: dict[str, list[Any]] = {
-        "table": [keys[record["row"]][0] for record in records],
-        "block": [keys[record["row"]][1] for record in records],
-        "message": [_message(record) for record in records],
-        "notes": [tuple(record["notes"]) for record in records],
-        "data_digest": [record.get("data_digest") or "" for record in records],
-    }
-    for name in TEXT_COLUMNS:
-        columns[name] = [record[name] for record in records]
-    # As objects: pandas 3 would make texts a type of its own, which is slow to iterate over.
-    frame = pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in columns.items()})
-    whole = {name: [record[name] for record in records] for name in ("seed", "threads")}
-    costs = {name: [number(record[name]) for record in records] for name in COST_COLUMNS}
-    return frame.assign(**whole, **costs)
+    copied = (*TEXT_COLUMNS, *WHOLE_COLUMNS, *COST_COLUMNS)
+    told = itemgetter(*copied)
+    lines = [
+        (*keys[record["row"]], _message(record), tuple(record["notes"]), _digest(record), *told(record))
+        for record in records
+    ]
+    names = ("table", "block", "message", "notes", "data_digest", *copied)
+    return _frame(lines, names, dict.fromkeys(WHOLE_COLUMNS, int) | dict.fromkeys(COST_COLUMNS, float))
 
 
 def value_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a value of a cell that ended well; `cell` is the record's number."""
+    told = itemgetter(*VALUE_COLUMNS[3:])
     lines = [
-        (
-            cell,
-            record["row"],
-            record["seed"],
-            value["metric"],
-            value["part"],
-            number(value["value"]),
-            number(value["n"]),
-            number(value["ci_low"]),
-            number(value["ci_high"]),
-        )
+        (cell, record["row"], record["seed"], *told(value))
         for cell, record in enumerate(records)
         if record["status"] == "ok"
         for value in record["values"]
     ]
-    frame = pd.DataFrame(lines, columns=list(VALUE_COLUMNS), dtype=object)
-    numbers = {"cell": int, "seed": int, "value": float, "n": float, "ci_low": float, "ci_high": float}
-    return frame.astype(numbers)
+    return _frame(lines, VALUE_COLUMNS, {"cell": int, "seed": int, **dict.fromkeys(VALUE_COLUMNS[5:], float)})
+
+
+def _frame(lines: Sequence[tuple[Any, ...]], names: Sequence[str], types: Mapping[str, type]) -> pd.DataFrame:
+    """Columns of numbers where `types` says so (null is NaN, "inf" infinite); objects otherwise."""
+    columns = dict(zip(names, zip(*lines) if lines else repeat(())))
+    numbers: dict[str, Any] = {name: np.array(columns[name], of) for name, of in types.items()}
+    # As objects: pandas 3 would make texts a type of its own, which is slow to iterate over.
+    others = {name: pd.Series(column, dtype=object) for name, column in columns.items() if name not in types}
+    return pd.DataFrame(others | numbers, columns=list(names))
 
 
 def number(value: float | str | None) -> float:
     """A JSON number as a float: "inf", "-inf" and "nan" are strings, and null is NaN."""
     return float("nan") if value is None else float(value)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return record.get("data_digest") or ""
 
 
 def _message(record: Mapping[str, Any]) -> str:

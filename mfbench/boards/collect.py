@@ -72,8 +72,9 @@ def _records(store: Store, asked: Mapping[str, str]) -> list[dict[str, Any]]:
     records = []
     for cell_id, cache_key in asked.items():
         record = found.get(cell_id) or {"cell_id": cell_id, **specs[cell_id], **_UNANSWERED}
-        known = {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row_id(record)}
-        records.append({**record, **known, "error": _error(record["error"]), **_costs(record)})
+        record |= {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row_id(record)}
+        record |= {"error": _error(record["error"]), **_costs(record)}
+        records.append(record)
     return records
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from mfbench.measures import intervals
 
 _WIDTH = 2 * 1.959963984540054
 """A normal 95 % interval is so many standard errors wide."""
 
-SUMMARY_COLUMNS = ("row", "metric", "part", "value", "ci_low", "ci_high", "rule", "seeds", "n")
+_KEYS = ["row", "metric", "part"]
+SUMMARY_COLUMNS = (*_KEYS, "value", "ci_low", "ci_high", "rule", "seeds", "n")
 
 
 def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
@@ -20,13 +23,37 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
 
     `n` is the number of examples of all seeds together. A single seed keeps its own interval.
     """
-    lines = []
-    groups: dict[Any, Any] = values.groupby(["row", "metric", "part"], sort=False).indices
-    number = values["value"].to_numpy()
-    low, high, n = (values[name].to_numpy() for name in ("ci_low", "ci_high", "n"))
-    for key, where in groups.items():
-        lines.append((*key, *_one(number[where], low[where], high[where]), float(np.sum(n[where]))))
+    group = values.groupby(_KEYS, sort=False).ngroup().to_numpy()
+    order, counts = np.argsort(group, kind="stable"), np.bincount(group)
+    firsts = np.cumsum(counts) - counts
+    keys = zip(*(values[name].to_numpy()[order[firsts]].tolist() for name in _KEYS))
+    number, low, high = (values[name].to_numpy() for name in ("value", "ci_low", "ci_high"))
+    found: dict[int, tuple[float, float, float, str, int]] = {}
+    for count in np.unique(counts):
+        which = np.flatnonzero(counts == count)
+        where = order[firsts[which, None] + np.arange(count)]
+        for place, seeds, usual in zip(which.tolist(), where, _usual(number[where])):
+            found[place] = usual or _one(number[seeds], low[seeds], high[seeds])
+    n = np.bincount(group, weights=values["n"]).tolist()
+    lines = [(*key, *found[place], n[place]) for place, key in enumerate(keys)]
     return pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS))
+
+
+def _usual(values: np.ndarray) -> Iterator[tuple[float, float, float, str, int] | None]:
+    """What `_one` says of each row of (groups, seeds) values, all at once; None where it is to be asked:
+    few seeds, no spread, not finite.
+    """
+    groups, count = values.shape
+    if count < intervals.FEWEST_SEEDS:
+        yield from repeat(None, groups)
+        return
+    with np.errstate(invalid="ignore"):
+        mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(count)
+    half = stdtrit(count - 1, 0.975) * error
+    method = f"student over {count} seeds"
+    columns = (mean, mean - half, mean + half, np.isfinite(error) & (error > 0))
+    for value, low, high, usual in zip(*(column.tolist() for column in columns)):
+        yield (value, low, high, method, count) if usual else None
 
 
 def _one(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float, float, str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mfbench.errors import UserError
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 _RESULT_COLUMNS = (
-    "cache_key, cell_id, run_id, status, error, nfe, notes, plugin, plugin_version, wall_s, fit_s, "
-    "parameter_count, peak_memory_bytes, started, ended"
+    *("cache_key", "cell_id", "run_id", "status", "error", "nfe", "notes", "plugin", "plugin_version"),
+    *("wall_s", "fit_s", "parameter_count", "peak_memory_bytes", "started", "ended"),
 )
+_RESULTS = f"{', '.join(_RESULT_COLUMNS)}, spec"
+_ANSWERED = "results CROSS JOIN cells USING (cell_id)"
 _SHORTEST_PREFIX = 4
 
 
@@ -51,14 +53,23 @@ class StoreReader:
         named in `cache_keys` where these are given.
         """
         rows = self._result_rows(cell_ids, cache_keys)
-        specs = self.specs([row["cell_id"] for row in rows])
         values = self._values([row["cache_key"] for row in rows])
-        return {row["cell_id"]: _record(row, specs[row["cell_id"]], values) for row in rows}
+        parsed = (_parsed_column(rows, name) for name in ("spec", "error", "notes"))
+        return {
+            row["cell_id"]: {
+                **spec,
+                **dict(zip(_RESULT_COLUMNS, row)),
+                "error": error,
+                "notes": notes,
+                "values": values.get(row["cache_key"], []),
+            }
+            for row, spec, error, notes in zip(rows, *parsed)
+        }
 
     def specs(self, cell_ids: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
         """cell_id -> what is asked, computed or not."""
         rows = self._select("SELECT cell_id, spec FROM cells", "cell_id", cell_ids)
-        return {row["cell_id"]: json.loads(row["spec"]) for row in rows}
+        return {row["cell_id"]: spec for row, spec in zip(rows, _parsed_column(rows, "spec"))}
 
     def record(self, cell_id_prefix: str) -> dict[str, Any]:
         """All about one cell: its current record with `timings` and the `suite` that computed it.
@@ -85,28 +96,25 @@ class StoreReader:
         self, cell_ids: Iterable[str] | None, cache_keys: Iterable[str] | None
     ) -> list[sqlite3.Row]:
         if cache_keys is not None:
-            return self._select(f"SELECT {_RESULT_COLUMNS} FROM results", "cache_key", cache_keys)
+            return self._in_order(_RESULTS, _ANSWERED, cache_keys)
         # SQLite takes the bare columns from the row that holds the maximum.
-        newest = f"SELECT {_RESULT_COLUMNS}, max(ended || printf('%020d', rowid)) FROM results"
+        newest = f"SELECT {_RESULTS}, max(ended || printf('%020d', results.rowid)) FROM {_ANSWERED}"
         return self._select(newest, "cell_id", cell_ids, "GROUP BY cell_id")
 
     def _values(self, cache_keys: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         values: dict[str, list[dict[str, Any]]] = {}
-        for row in self._select(
-            "SELECT cache_key, metric, part, value, n, ci_low, ci_high FROM metric_values",
-            "cache_key",
-            cache_keys,
-            "ORDER BY cache_key, position",
-        ):
-            value = {
-                "metric": row["metric"],
-                "part": row["part"],
-                "value": "nan" if row["value"] is None else encode_float(row["value"]),
-                "n": row["n"],
-                "ci_low": encode_float(row["ci_low"]),
-                "ci_high": encode_float(row["ci_high"]),
+        columns = "cache_key, metric, part, metric_values.value, n, ci_low, ci_high"
+        rows = self._in_order(columns, "metric_values", cache_keys, ", position")
+        for key, metric, part, value, n, low, high in rows:
+            line = {
+                "metric": metric,
+                "part": part,
+                "value": "nan" if value is None else encode_float(value),
+                "n": n,
+                "ci_low": encode_float(low),
+                "ci_high": encode_float(high),
             }
-            values.setdefault(row["cache_key"], []).append(value)
+            values.setdefault(key, []).append(line)
         return values
 
     # -- arrays -----------------------------------------------------------------------------------------
@@ -235,16 +243,19 @@ class StoreReader:
         """Rows of `select`, of all or of those whose `column` is among `wanted` (any number)."""
         if wanted is None:
             return self.connection.execute(f"{select} {tail}").fetchall()
-        self.connection.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        with self._transaction():
-            self.connection.execute("DELETE FROM wanted")
-            self.connection.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((w,) for w in wanted))
-            return self.connection.execute(
-                f"{select} WHERE {column} IN (SELECT id FROM wanted) {tail}"
-            ).fetchall()
+        among = f"WHERE {column} IN (SELECT value FROM json_each(?))"
+        return self.connection.execute(f"{select} {among} {tail}", (json.dumps(list(wanted)),)).fetchall()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self.connection)
+    def _in_order(
+        self, columns: str, tables: str, cache_keys: Iterable[str], then: str = ""
+    ) -> list[sqlite3.Row]:
+        """Rows of the results named, as they are named: what is read together then lies together."""
+        wanted = json.dumps(list(dict.fromkeys(cache_keys)))
+        return self.connection.execute(
+            f"SELECT {columns} FROM json_each(?) AS wanted CROSS JOIN {tables} "
+            f"WHERE cache_key = wanted.value ORDER BY wanted.key{then}",
+            (wanted,),
+        ).fetchall()
 
 
 class _Transaction:
@@ -264,13 +275,10 @@ class _Transaction:
             self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
-def _record(
-    row: sqlite3.Row, spec: Mapping[str, Any], values: Mapping[str, list[dict[str, Any]]]
-) -> dict[str, Any]:
-    own = {name: row[name] for name in _RESULT_COLUMNS.split(", ")}
-    own["error"] = _json(row["error"])
-    own["notes"] = json.loads(row["notes"])
-    return {**spec, **own, "values": values.get(row["cache_key"], [])}
+def _parsed_column(rows: Sequence[sqlite3.Row], name: str) -> list[Any]:
+    """The JSON of a column, null where it is NULL; one parse of all, which is quicker and shares the keys."""
+    parsed: list[Any] = json.loads(f"[{','.join([row[name] or 'null' for row in rows])}]")
+    return parsed
 
 
 def _run(row: sqlite3.Row) -> dict[str, Any]:
