@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def mfbench_register(registry: Registrar) -> None:
     _register_datasets(registry)
     _register_images(registry)
+    _register_drawn_images(registry)
     _register_manifolds(registry)
     _register_protocols(registry)
 
@@ -90,6 +91,31 @@ def _register_images(registry: Registrar) -> None:
         ("image_folder", "folder:ImageFolder", "the images in a folder; its sub-folders are the classes", ""),
     ):
         registry.dataset(name, f"mfbench.datasets.{target}", summary=summary, reference=reference)
+
+
+def _register_drawn_images(registry: Registrar) -> None:
+    registry.dataset(
+        "synthetic_faces",
+        "mfbench.datasets.faces:SyntheticFaces",
+        summary="drawn faces with 14 attributes, a continuous identity and a known scene",
+    )
+    registry.dataset(
+        "dsprites_like",
+        "mfbench.datasets.sprites:DSpritesLike",
+        summary="square, ellipse and heart with the six factors of dSprites, drawn anew",
+        reference="Matthey et al. 2017",
+    )
+    registry.dataset(
+        "two_digits",
+        "mfbench.datasets.two_digits:TwoDigits",
+        summary="pairs of MNIST's digits side by side, 28x56",
+        reference="Tu et al. 2023, Fig. 9 and 10",
+    )
+    registry.dataset(
+        "two_digits_8x8",
+        "mfbench.datasets.two_digits:TwoDigits8x8",
+        summary="pairs of scikit-learn's bundled digits side by side, 8x16",
+    )
 
 
 def _register_manifolds(registry: Registrar) -> None:
