@@ -32,7 +32,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged_gzip(path, error) from None
     if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
-        raise UserError(f"{path}: no IDX file of unsigned bytes (it begins with {content[:4].hex(' ')})")
+        raise UserError(
+            f"{path}: no IDX file of unsigned bytes (it begins with {content[:4].hex(' ') or 'nothing'})"
+        )
     start = 4 + 4 * content[3]
     if len(content) < start:
         raise UserError(f"{path}: its IDX header of {start} bytes is cut off after {len(content)}")
