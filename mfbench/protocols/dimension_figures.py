@@ -64,10 +64,10 @@ def reach(shown: Sequence[Kept]) -> tuple[float, float]:
     Estimates beyond it are drawn in the outermost bins.
     """
     truth = np.concatenate([kept["truth"] for kept in shown])
-    said = np.concatenate([kept["said"] for kept in shown])
     lowest, highest = float(truth.min()), float(truth.max())
-    low, high = np.percentile(np.clip(said, lowest - 2 * highest, 3 * highest), (0.5, 99.5))
-    return min(float(low), lowest) - 0.5, max(float(high), highest) + 0.5
+    said = [np.clip(kept["said"], lowest - 2 * highest, 3 * highest) for kept in shown]
+    ends = np.array([np.percentile(each, (0.5, 99.5)) for each in said])
+    return min(float(ends.min()), lowest) - 0.5, max(float(ends.max()), highest) + 0.5
 
 
 def _histograms(ax: Axes, kept: Kept, bins: Array) -> None:
@@ -75,5 +75,5 @@ def _histograms(ax: Axes, kept: Kept, bins: Array) -> None:
     for place, dimension in enumerate(np.unique(kept["truth"])):
         some = said[kept["truth"] == dimension]
         look = style.area_style(place)
-        ax.hist(some, bins, weights=np.full(len(some), 1 / len(some)), label=f"{dimension:g}", **look)
+        ax.hist(some, bins.tolist(), weights=np.full(len(some), 1 / len(some)), label=f"{dimension:g}", **look)
         ax.axvline(dimension, color=look["facecolor"], linestyle="--", linewidth=1.2)

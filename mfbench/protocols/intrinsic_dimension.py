@@ -30,6 +30,7 @@ from mfbench.contracts import (
     Dataset,
     EstimatesDimension,
     EvaluationProtocol,
+    Likelihood,
     Measurement,
     Metric,
     Record,
@@ -65,7 +66,7 @@ class IntrinsicDimension(EvaluationProtocol):
 
     def evaluate(  # type: ignore[override]
         self,
-        method: Any,
+        method: Likelihood,
         data: Dataset,
         *,
         rng: torch.Generator,

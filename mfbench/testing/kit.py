@@ -22,7 +22,7 @@ from mfbench.testing.likelihoods import LikelihoodChecks
 from mfbench.testing.methods import MethodChecks
 from mfbench.testing.protocols import ProtocolChecks
 from mfbench.testing.samplers import SamplerChecks
-from mfbench.testing.workshop import Workshop, small_data
+from mfbench.testing.workshop import Workshop, small_data, small_manifolds
 
 Checks = MethodChecks | DatasetChecks | ProtocolChecks
 
@@ -97,10 +97,12 @@ def _on_first_that_works(registry: Registry, card: Card) -> list[Finding]:
 
 def _candidates(registry: Registry, kind: str) -> Sequence[Dataset]:
     images = [TinyImages(channels=1, size=16), TinyImages(channels=3, size=64)]
-    points = [] if kind in _ON_IMAGES else small_data(registry)
+    if kind in _ON_IMAGES:
+        return images
+    points = small_data(registry)
     if kind == "protocol":  # the mixture knows its noise predictor, which spares training a network
         points.reverse()
-    return [*points, *images]
+    return [*points, *small_manifolds(registry), *images]
 
 
 def _findings(checks: Checks, card: Card) -> list[Finding]:

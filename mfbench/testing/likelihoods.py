@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfbench.contracts import KnowsOutliers
+from mfbench.contracts import EstimatesDimension, KnowsOutliers
+from mfbench.errors import Unsupported
 from mfbench.measures import auroc
 from mfbench.protocols.checked import checked_scores
 from mfbench.testing.data import Unlike
@@ -30,20 +31,45 @@ class LikelihoodChecks(MethodChecks):
         """The other set of the easy pair."""
         return Unlike(self.data)
 
+    @cached_property
+    def ranks(self) -> bool:
+        """False for those that only estimate dimensions: their answer is checked in place of a score."""
+        score = self.method.score
+        if not isinstance(self.method, EstimatesDimension):
+            return True
+        try:
+            score(self.inputs[:1].clone(), rng=self.workshop.rng("check"))
+        except Unsupported:
+            return False
+        return True
+
     def respond(self, method: Any, x: Tensor, rng: torch.Generator) -> Tensor:
         if isinstance(method, KnowsOutliers):
             return method.score_against(x, self.unlike, rng=rng)
+        if not self.ranks:
+            return self._dimensions(method, x, rng)
         scores: Tensor = method.score(x, rng=rng)
         return scores
 
     def own(self) -> list[Check]:
-        return [self.scores, self.densities, self.orientation]
+        return [self.scores, self.dimensions, self.densities, self.orientation]
 
     def scores(self) -> None:
         """Shape (n,), floating-point, no NaN, for one sample and for many."""
         for count in (1, len(self.inputs)):
             answer = self.respond(self.method, self.inputs[:count].clone(), self.workshop.rng("check"))
             checked_scores(answer, count, self.method)
+
+    def dimensions(self) -> None:
+        """Where it estimates dimensions: shape (n,), floating-point, no NaN, for one sample and for many."""
+        if not isinstance(self.method, EstimatesDimension):
+            raise NotApplicable("it does not estimate dimensions")
+        for count in (1, len(self.inputs)):
+            answer = self._dimensions(self.method, self.inputs[:count].clone(), self.workshop.rng("check"))
+            checked_scores(answer, count, self.method, "intrinsic_dimension")
+
+    def _dimensions(self, method: EstimatesDimension, x: Tensor, rng: torch.Generator) -> Tensor:
+        return method.intrinsic_dimension(x, rng=rng)
 
     def densities(self) -> str | None:
         """`log_prob` too, unless `bound` says that it only ranks."""
@@ -59,6 +85,8 @@ class LikelihoodChecks(MethodChecks):
         """Seen samples score above those of an easy other set."""
         if self.method.role == "control":
             raise NotApplicable("a control need not tell anything apart")
+        if not self.ranks:
+            raise NotApplicable("it estimates dimensions and ranks nothing")
         seen = self.answer(x=self.data.test.x).cpu()
         unseen = self.answer(x=self.unlike.test.x).cpu()
         found = auroc(seen, unseen)

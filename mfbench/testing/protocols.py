@@ -56,15 +56,24 @@ class ProtocolChecks:
 
     def _first_ready(self, kind: str, names: Sequence[str], ranked: bool = True) -> tuple[str, Any]:
         """The first of them that works on the data; those without training or references before others."""
-        signatures = read_signatures(self.workshop.registry, [(kind, name) for name in names], {}).values()
+        registry = self.workshop.registry
+        signatures = read_signatures(registry, [(kind, name) for name in names], {}).values()
         for signature in sorted(signatures, key=_effort):
-            if ranked and signature.role != "method":
+            if ranked and not self._can_be_ranked(signature):
                 continue
             try:
                 return signature.name, self.workshop.reference(kind, signature.name)
             except Unsupported:
                 continue
         raise NotApplicable(f"there is no {kind} that works on {self.workshop.data.name} to try it with")
+
+    def _can_be_ranked(self, signature: Signature) -> bool:
+        """Whether it is a method with the ability that the protocol asks for."""
+        registry, ability = self.workshop.registry, self.protocol.ability
+        able = ability is None or issubclass(
+            registry.load(registry.card(signature.kind, signature.name)), ability
+        )
+        return able and signature.role == "method"
 
     @cached_property
     def parameters(self) -> dict[str, Any]:

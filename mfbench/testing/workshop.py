@@ -119,3 +119,9 @@ def small_data(registry: Registry) -> list[Dataset]:
             "the kit checks on the data sets swiss_roll and gaussian_mixture, which are not registered"
         )
     return [registry.create("dataset", name, count=POINTS) for name in names]
+
+
+def small_manifolds(registry: Registry) -> list[Dataset]:
+    """Where it is registered, the point set of known dimension for what needs to know it."""
+    names = [name for name in ("embedded_gaussian",) if name in registry.names("dataset")]
+    return [registry.create("dataset", name, count=POINTS) for name in names]

@@ -23,8 +23,8 @@ from mfbench_dimension.neighbours import Array, Neighbours, as_rows, like
 class NeighbourLikelihood(Likelihood, EstimatesDimension):
     """Levina and Bickel's estimate from `k` neighbours, pooled over a point's `pooled` nearest of them.
 
-    `pooled` = 0 is the estimate at the point alone; at most `k`. As a score, minus the dimension: far from
-    the training set its points are all about as far away, which looks like many dimensions (Ma et al. 2018).
+    `pooled` = 0 is the estimate at the point alone; at most `k`. The score is minus that one: far from the
+    training set its points are all about as far away, which looks like many dimensions (Ma et al. 2018).
     """
 
     bound: ClassVar[Literal["exact", "lower", "score"]] = "score"
@@ -50,7 +50,8 @@ class NeighbourLikelihood(Likelihood, EstimatesDimension):
         return like((terms - 1) / sums, x)
 
     def score(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
-        return -self.intrinsic_dimension(x)
+        sums, _ = self.log_ratios(as_rows(x))
+        return like(-(self.k - 2) / sums, x)
 
     def log_ratios(self, x: Array) -> tuple[Array, np.ndarray]:
         """sum_j log(T_k / T_j), (n,), at points x (n, d), and their k nearest training points, (n, k)."""

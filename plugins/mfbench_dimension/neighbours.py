@@ -38,7 +38,9 @@ class Neighbours:
 
         A training point that is x itself is no neighbour of it. Nearest first.
         """
-        for block in np.array_split(x, max(1, -(-x.size * (self.k + 1) // NUMBERS_AT_ONCE))):
+        height = max(1, NUMBERS_AT_ONCE // ((self.k + 1) * x.shape[1]))
+        for start in range(0, len(x), height):
+            block = x[start : start + height]
             found = self.index.kneighbors(block, self.k + 1, return_distance=False)
             differences = self.points[found] - block[:, None]
             # distances anew: those of the search are rounded differently in small and in large blocks

@@ -392,7 +392,39 @@ PROTOCOLS = _of(
     ),
 )
 
-MUTANTS = [*LIKELIHOODS, *GENERATORS, *SAMPLERS, *DISENTANGLERS, *DEFENSES, *ATTACKS, *DATASETS, *PROTOCOLS]
+DIMENSIONS = _of(
+    "subspace_dimension",
+    "likelihood",
+    "SubspaceDimension",
+    ("gives_one_dimension", "(len(x),)", "()", "scores", r"must return shape \(1,\), not \(\)"),
+    (
+        "ranks_but_gives_no_dimension",
+        'raise mfbench.Unsupported("it ranks nothing")',
+        "return -x.flatten(1).norm(dim=1)\n\n    def intrinsic_dimension(self, x, *, rng=None):\n"
+        "        return x.flatten(1).norm(dim=1).mul(torch.nan)",
+        "dimensions",
+        r"intrinsic_dimension returned NaN for 1 of 1",
+    ),
+    (
+        "counts_the_batch",
+        "x.new_full((len(x),), self.ratio)",
+        "x.new_full((len(x),), float(len(x)))",
+        "batches",
+        "splitting the batch changes answers",
+    ),
+)
+
+MUTANTS = [
+    *LIKELIHOODS,
+    *DIMENSIONS,
+    *GENERATORS,
+    *SAMPLERS,
+    *DISENTANGLERS,
+    *DEFENSES,
+    *ATTACKS,
+    *DATASETS,
+    *PROTOCOLS,
+]
 
 
 def source_of(file: str) -> str:

@@ -10,6 +10,7 @@ from mfbench.testing import Finding, check_plugin
 
 KINDS_OF = {
     "diagonal_gaussian": {"likelihood", "generator"},
+    "subspace_dimension": {"likelihood"},
     "euler_sampler": {"sampler"},
     "pca_disentangler": {"disentangler"},
     "logistic_defense": {"defense", "attack"},
@@ -73,7 +74,7 @@ def test_findings_read_as_one_line():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plugin", ["mfbench", "mfbench_baselines", "mfbench_diffusion"])
+@pytest.mark.parametrize("plugin", ["mfbench", "mfbench_baselines", "mfbench_diffusion", "mfbench_dimension"])
 def test_first_party_plugins_pass(plugin):
     findings = check_plugin(plugin)
     assert [str(finding) for finding in findings if not finding.ok] == []
