@@ -9,26 +9,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from mfbench import Dataset, DataSpec, Progress, Ref, UserError
+from mfbench.measures import lpips
 from mfbench_ood.diffusion import DiffusionScore
+from mfbench_ood.images import require_images
 from mfbench_ood.levels import Level, levels_at
 from mfbench_ood.randomness import noise_like, required
 from mfbench_ood.references import CalibrationSplit, calibration_rows
 from mfbench_ood.truncated import TruncatedPredictor
 
 
+def mean_squared_error(copy: Tensor, x: Tensor) -> Tensor:
+    """(n,) float64, of (n, ...)."""
+    return (copy - x).flatten(1).double().square().mean(1)
+
+
+def perceptual_distance(copy: Tensor, x: Tensor) -> Tensor:
+    """LPIPS, (n,) float64, of images (n, c, h, w), the copies held to [0, 1]; Unsupported without weights."""
+    found = torch.from_numpy(lpips(copy.clamp(0, 1), x.clamp(0, 1)))
+    return found.to(x.device, torch.float64)
+
+
+_DISTANCES = {"mse": mean_squared_error, "lpips": perceptual_distance}
+
+
 class DenoisingReconstruction(DiffusionScore):
-    """Minus the mean over noise levels of the z-score of the mean squared error, in data space.
+    """Minus the mean, over noise levels and distances, of the z-score of the copy's distance to the sample.
 
     The `starts` levels are t = 1/starts, 2/starts, ..., 1; from t, `sampler` takes ceil(t `steps`) steps, so
-    that all take steps of one length (the paper: 100 starts, 100 steps of PLMS). The z-scores are taken with
-    mean and standard deviation of the errors of the first `count` samples of `split`. The paper averages the
-    z-scores of the squared error and of LPIPS; here the squared error stands alone.
+    that all take steps of about one length (the paper: 100 starts, 100 steps of PLMS). The z-scores are taken
+    with mean and standard deviation over the first `count` samples of `split`. `distance`: "mse" in data
+    space, "lpips" (AlexNet; Unsupported without its weights or on images below 31 pixels), or "both", as in
+    the paper. It is a parameter and does not depend on what a machine has, so that a row of a board means one
+    thing.
     """
 
     def __init__(
@@ -37,6 +55,7 @@ class DenoisingReconstruction(DiffusionScore):
         sampler: Annotated[Ref, "sampler"] = "ddim",
         starts: int = 10,
         steps: int = 20,
+        distance: Literal["mse", "lpips", "both"] = "mse",
         split: CalibrationSplit = "val",
         count: int = 1000,
         chunk: int = 512,
@@ -47,12 +66,17 @@ class DenoisingReconstruction(DiffusionScore):
         self.sampler = sampler
         self.starts = starts
         self.steps = steps
+        names = ("mse", "lpips") if distance == "both" else (distance,)
+        self.distances = [_DISTANCES[name] for name in names]
         self.split: CalibrationSplit = split
         self.count = count
 
     def build(self, spec: DataSpec) -> None:
         super().build(spec)
-        self.mean = torch.zeros(self.starts, device=spec.device, dtype=torch.float64)
+        if perceptual_distance in self.distances:
+            require_images(spec.shape, "LPIPS")
+        columns = self.starts * len(self.distances)
+        self.mean = torch.zeros(columns, device=spec.device, dtype=torch.float64)
         self.deviation = torch.ones_like(self.mean)
 
     @torch.no_grad()
@@ -71,12 +95,12 @@ class DenoisingReconstruction(DiffusionScore):
         return -((self.errors(x, rng) - self.mean) / self.deviation).mean(1)
 
     def errors(self, x: Tensor, rng: torch.Generator | None) -> Tensor:
-        """(n, starts) float64: mean squared error of the copy of x made from each level, the lowest first."""
+        """(n, starts * distances) float64: of the copy of x made from each level, the lowest first, to x."""
         times = [(k + 1) / self.starts for k in range(self.starts)]
         columns = []
         for level in levels_at(self.schedule, times):
-            difference = self.reconstruct(x, level, rng) - x
-            columns.append(difference.flatten(1).double().square().mean(1))
+            copy = self.reconstruct(x, level, rng)
+            columns += [distance(copy, x) for distance in self.distances]
         return torch.stack(columns, 1)
 
     def reconstruct(self, x: Tensor, level: Level, rng: torch.Generator | None) -> Tensor:
