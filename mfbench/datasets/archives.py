@@ -31,15 +31,16 @@ def extract(archive: Path, folder: Path) -> None:
     Every name is looked at before anything is written, and all is unpacked beside `folder` before the first
     file is moved in. UserError names the archive and the member that does not belong.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as name:
-        temporary = Path(name)
-        try:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
             unpack = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
-            unpack(archive, temporary)
-        except _DAMAGE as error:
-            raise UserError(f"{archive}: damaged archive ({error}); remove it and fetch it again") from None
-        _move_in(temporary, folder)
+            unpack(archive, Path(temporary))
+            _move_in(Path(temporary), folder)
+    except _DAMAGE as error:
+        raise UserError(f"{archive}: damaged archive ({error}); remove it and fetch it again") from None
+    except OSError as error:  # a full disk, a folder that may not be written to
+        raise UserError(f"{archive}: cannot be unpacked into {folder} ({error})") from None
 
 
 def _unpack_tar(archive: Path, folder: Path) -> None:

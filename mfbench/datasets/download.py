@@ -40,6 +40,8 @@ def fetch(urls: Sequence[str], target: Path, sha256: str, *, gunzip: bool = Fals
             return
         except _Failure as failure:
             failures.append(f"{url} ({failure})")
+        except OSError as error:  # a full disk, a folder that may not be written to
+            raise UserError(f"{target}: cannot be written ({error})") from None
     raise UserError(f"{target.name} cannot be downloaded: {'; '.join(failures)}; or put the file at {target}")
 
 
@@ -85,7 +87,7 @@ def _receive(url: str, part: Path) -> None:
         if error.code == _NOT_SATISFIABLE and have:  # there is no more: the hash says whether this is all
             return
         raise _Failure(f"HTTP status {error.code}") from None
-    except (URLError, http.client.HTTPException, OSError) as error:
+    except (URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise _Failure(f"no connection: {getattr(error, 'reason', None) or error}") from None
     finally:
         if part.exists() and part.stat().st_size == 0:

@@ -1,4 +1,4 @@
-"""Splits of fixed images: official tests stay tests, people stay on one side, every first n is a fair sample."""
+"""Splits of fixed images: official tests stay tests, nobody is on two sides, the first n are fair samples."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""A user's folder of images: any size, any format, classes by sub-folder."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from image_fakes import jpeg_bytes, smooth_image
+from PIL import Image
+
+import mfbench
+from mfbench import UserError
+from mfbench.cli import main
+from mfbench.datasets import preprocessing as steps
+from mfbench.datasets.decoding import decode
+from mfbench.datasets.folder import ImageFolder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten cats and ten dogs, of as many sizes."""
+    path = tmp_path / "pets"
+    for number in range(20):
+        name = path / ("cats", "dogs")[number // 10] / f"{number}.{'jpg' if number % 2 else 'png'}"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        smooth_image(40 + number, 60 - number, number % 10).save(name)
+    return path
+
+
+def test_splits_labels_and_shapes(folder):
+    data = mfbench.get("dataset", "image_folder", folder=str(folder), size=24)
+    assert data.shape == (3, 24, 24)
+    parts = (data.train, data.val, data.test)
+    assert [len(part) for part in parts] == [14, 2, 4]
+    assert all(part.x.shape[1:] == data.shape for part in parts)
+    assert data.train.names == {"classes": ("cats", "dogs")}
+    assert torch.bincount(torch.cat([part.y for part in parts])).tolist() == [10, 10]
+
+
+def test_each_image_takes_the_one_path(folder):
+    one = folder / "cats" / "0.png"
+    for path in [path for path in folder.rglob("*.*") if path != one]:
+        path.unlink()
+    for copy in range(6):
+        (folder / "cats" / f"copy{copy}.png").write_bytes(one.read_bytes())
+    data = ImageFolder(folder=str(folder), size=24, channels="grey", jpeg_quality=60)
+    pixels = decode(one)[None]
+    expected = steps.resize(steps.central_square(steps.to_grey(steps.reencode(pixels, 60))), 24)
+    assert torch.equal(data.train.x[:1], steps.to_unit(expected))
+
+
+def test_without_sub_folders_there_are_no_labels(tmp_path):
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg_bytes(smooth_image(30, 30, number)))
+    data = ImageFolder(folder=str(tmp_path), size=30)
+    assert data.train.y is None
+    assert data.train.names == {}
+
+
+def test_content_and_names_enter_the_digest(folder):
+    digests = {ImageFolder(folder=str(folder)).digest}
+    smooth_image(50, 50, 3).save(folder / "dogs" / "12.png")
+    digests.add(ImageFolder(folder=str(folder)).digest)
+    (folder / "dogs" / "12.png").rename(folder / "cats" / "12.png")
+    digests.add(ImageFolder(folder=str(folder)).digest)
+    (folder / "notes.txt").write_text("not an image")
+    digests.add(ImageFolder(folder=str(folder)).digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (jpeg_bytes(smooth_image(60, 60))[:700], "13.jpg: damaged image (image file is truncated"),
+        (b"GIF", "13.jpg: no image, or damaged from its beginning"),
+        (jpeg_bytes(smooth_image(60, 20)), "13.jpg: size = 24: between 1 and 20, the native size"),
+    ],
+)
+def test_a_bad_image_is_named(folder, content, message, tmp_path):
+    (folder / "dogs" / "13.jpg").write_bytes(content)
+    data = ImageFolder(folder=str(folder), size=24)
+    with pytest.raises(UserError) as error:
+        _ = data.train, data.val, data.test
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_folders(folder, tmp_path):
+    for given, message in (
+        (None, 'image_folder needs a folder: folder = "PATH"'),
+        (str(tmp_path / "nowhere"), "nowhere: no such folder"),
+        (str(folder / "cats" / "0.png"), "0.png: no such folder"),
+        (str(tmp_path / "empty"), "empty: holds no image"),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=message):
+            _ = ImageFolder(folder=given).train
+    (folder / "stray.png").write_bytes((folder / "cats" / "0.png").read_bytes())
+    with pytest.raises(UserError, match=r"stray.png: lies beside the sub-folders"):
+        _ = ImageFolder(folder=str(folder), size=8).train
+
+
+def png(array, mode=None):
+    stream = io.BytesIO()
+    (Image.fromarray(array) if mode is None else Image.fromarray(array).convert(mode)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_formats_that_are_not_plain_rgb(tmp_path):
+    rgb = np.asarray(smooth_image(20, 10))
+    path = tmp_path / "image.png"
+    for mode, channels in (("P", 3), ("RGBA", 3), ("L", 1), ("LA", 1), ("1", 1)):
+        path.write_bytes(png(rgb, mode))
+        assert decode(path).shape == (channels, 20, 10), mode
+    path.write_bytes(png(np.zeros((4, 4), dtype=np.uint16)))
+    with pytest.raises(UserError, match=r"image.png: its pixels are of Pillow's mode 'I;16'"):
+        decode(path)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held on its side
+    smooth_image(20, 10).save(path, exif=turned)
+    assert decode(path).shape == (3, 10, 20)
+
+
+def test_command_line_says_what_it_reads(capsys):
+    for action in ("check", "download"):
+        assert main(["data", action, "image_folder"]) == 2
+        assert "image_folder reads the folder that its parameter `folder` names" in capsys.readouterr().err
