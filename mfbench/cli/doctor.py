@@ -30,6 +30,7 @@ OPTIONAL = {
     "lpips": "perceptual distance (pip install 'mfbench[perceptual]')",
     "distributed": "runs on a cluster (pip install 'mfbench[dask]')",
     "zuko": "spline flows as baselines",
+    "diffusers": "pretrained diffusion models (pip install 'mfbench[diffusers]')",
 }
 
 Row = tuple[str, str, str]

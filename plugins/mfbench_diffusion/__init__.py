@@ -1,4 +1,4 @@
-"""Diffusion on point data: a generator, samplers of every kind, and two likelihoods (Tu et al. 2023)."""
+"""Diffusion on points and images: generators, samplers, and two likelihoods (Tu et al. 2023)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ def mfbench_register(registry: Registrar) -> None:
         "ddpm_mlp",
         "mfbench_diffusion.ddpm_mlp:DDPM",
         summary="denoising diffusion with a Fourier-feature MLP, for point data",
+        reference="Ho et al. 2020",
+    )
+    registry.generator(
+        "ddpm_unet",
+        "mfbench_diffusion.ddpm_unet:DDPMUNet",
+        summary="denoising diffusion with a small U-Net, for images",
+        reference="Ho et al. 2020",
+    )
+    registry.generator(
+        "diffusers_pipeline",
+        "mfbench_diffusion.diffusers_pipeline:DiffusersPipeline",
+        summary="a pretrained UNet2DModel of diffusers, from a folder or the hub",
         reference="Ho et al. 2020",
     )
     _register_samplers(registry)

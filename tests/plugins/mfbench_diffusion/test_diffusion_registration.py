@@ -21,7 +21,8 @@ def test_everything_is_there(registry):
     ours = [card for card in registry.cards() if card.plugin == "mfbench_diffusion"]
     assert sorted(card.name for card in ours if card.kind == "sampler") == SAMPLERS
     assert {card.name for card in ours if card.kind == "likelihood"} == {"diffusion_markov", "diffusion_ode"}
-    assert {card.name for card in ours if card.kind == "generator"} == {"ddpm_mlp"}
+    generators = {"ddpm_mlp", "ddpm_unet", "diffusers_pipeline"}
+    assert {card.name for card in ours if card.kind == "generator"} == generators
 
 
 def test_every_target_loads_and_has_defaults(registry):
