@@ -93,18 +93,18 @@ def moustache(canvas: Canvas, face: Face) -> None:
 
 
 def mouth(canvas: Canvas, face: Face) -> None:
-    """Lips around a line or an opening with teeth; a smile is wider and its corners are up."""
+    """Lips around a line or an opening; a smile is wider, its corners are up and it shows teeth."""
     smile, opening = face.has("smile"), face.has("open_mouth")
-    half_width = 0.165 + 0.025 * face.trait("mouth_width") + 0.085 * smile
+    half_width = 0.165 + 0.025 * face.trait("mouth_width") + 0.090 * smile
     rise = 0.020 - 0.170 * smile
     middle = face.mouth_y - 0.4 * rise + rise * (canvas.x / half_width).square()
-    gap = 0.012 + 0.078 * opening
+    gap = 0.012 + 0.078 * opening + 0.025 * smile
     lip = 0.044 + 0.008 * face.trait("lips")
     canvas.paint(canvas.lens(canvas.x, middle, half_width + 0.03, gap + lip), face.lips)
     inner = canvas.lens(canvas.x, middle, half_width, gap)
     canvas.paint(inner, face.constant(0.22, 0.05, 0.07))
-    teeth = inner * canvas.between(middle - 1, middle - 0.15 * gap)
-    canvas.paint(teeth * opening, face.constant(0.96, 0.95, 0.92))
+    teeth = inner * canvas.between(middle - 1, middle)
+    canvas.paint(teeth * smile, face.constant(0.96, 0.95, 0.92))
 
 
 def nose(canvas: Canvas, face: Face) -> None:

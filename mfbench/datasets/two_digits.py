@@ -93,31 +93,31 @@ class DigitPairs(ImageDataset):
     def _classes(self) -> tuple[str, ...]:
         return tuple(f"{left}{right}" for left in self.digits for right in self.digits)
 
-    def files(self) -> Mapping[str, str]:
-        return self._digits.files()
-
-    @classmethod
-    def download(cls, folder: Path) -> None:
-        cls.single.download(folder)
-
-    @classmethod
-    def missing(cls, folder: Path) -> Sequence[str]:
-        return cls.single.missing(folder)
-
-    @classmethod
-    def check(cls, folder: Path) -> Sequence[str]:
-        return cls.single.check(folder)
-
-    @classmethod
-    def unverified(cls, folder: Path) -> Sequence[str]:
-        return cls.single.unverified(folder)
-
 
 class TwoDigits(DigitPairs):
     """Pairs of MNIST's digits side by side, 28 x 56 grey: 36 classes of the digits 0 to 5 by default."""
 
     name = "two_digits"
     single = Mnist
+
+    def files(self) -> Mapping[str, str]:
+        return self._digits.files()
+
+    @classmethod
+    def download(cls, folder: Path) -> None:
+        Mnist.download(folder)
+
+    @classmethod
+    def missing(cls, folder: Path) -> Sequence[str]:
+        return Mnist.missing(folder)
+
+    @classmethod
+    def check(cls, folder: Path) -> Sequence[str]:
+        return Mnist.check(folder)
+
+    @classmethod
+    def unverified(cls, folder: Path) -> Sequence[str]:
+        return Mnist.unverified(folder)
 
 
 class TwoDigits8x8(DigitPairs):
