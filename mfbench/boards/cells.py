@@ -23,6 +23,7 @@ TEXT_COLUMNS = (
 )
 WHOLE_COLUMNS = ("seed", "threads")
 COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
+_ASKED = itemgetter("protocol", "method", "data", "dtype", "threads", "device")
 VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")
 
 
@@ -50,8 +51,7 @@ def _is_plain(value: Any) -> bool:
 
 def row_id(spec: Mapping[str, Any]) -> str:
     """Identity of a board's row: all that was asked but the seed. Sixteen hexadecimal digits."""
-    asked = [spec[name] for name in ("protocol", "method", "data", "dtype", "threads", "device")]
-    return hashlib.sha256(identity_text(asked).encode()).hexdigest()[:16]
+    return hashlib.sha256(identity_text(list(_ASKED(spec))).encode()).hexdigest()[:16]
 
 
 def identity_text(asked: Any) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mfbench.boards import numbers
 from mfbench.boards.markdown import code, escape
-from mfbench.boards.tables import Table
+from mfbench.boards.tables import Table, lines
 from mfbench.contracts import Metric
 
 MOST_COLUMNS = 6
@@ -34,7 +34,7 @@ def main_table(
     table: Table, texts: Texts, registered: Mapping[str, Mapping[str, Any]]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Rank, method, primary metric and its parts, coverage and costs; and the names of the number columns."""
-    rows = _lines(table.rows)
+    rows = lines(table.rows.reset_index(names="row"))
     shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in rows]}
     shown |= row_names(table)
     right = ["rank"]
@@ -92,11 +92,6 @@ def machine_letters(rows: pd.DataFrame) -> dict[str, str]:
     """Machine -> letter, where the timings of a table come from several; empty otherwise."""
     machines = sorted(machine for machine in rows["machine"].unique() if machine)
     return {machine: _letter(place) for place, machine in enumerate(machines)} if len(machines) > 1 else {}
-
-
-def _lines(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    columns = {str(name): rows[name].tolist() for name in rows.columns} | {"row": rows.index.tolist()}
-    return [dict(zip(columns, line)) for line in zip(*columns.values())]
 
 
 def _rank(row: Mapping[str, Any]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from mfbench.boards.bundle import to_json, to_lines
-from mfbench.boards.tables import Table
+from mfbench.boards.tables import Table, lines
 from mfbench.identity import canonical, encode_float
 
 _COVERAGE = ("asked", "ok", "failures", "reason")
@@ -48,7 +48,10 @@ def to_json_table(table: Table) -> bytes:
     """The table with its metrics, parameters, and every row's values."""
     values = _values_by_row(table.values)
     about = {name: getattr(table, name) for name in ("protocol", "version", "data", "workload")}
-    rows = [_json_row(row, values.get(index, []), table) for index, row in _rows(table)]
+    rows = [
+        _json_row(row, values.get(row["row"], []), table)
+        for row in lines(table.rows.reset_index(names="row"))
+    ]
     head = {
         **about,
         "parameters": dict(table.constants),
@@ -56,9 +59,9 @@ def to_json_table(table: Table) -> bytes:
         "comparisons": dict(table.rules),
     }
     # One line a row: what changes from one board to the next is then seen line by line.
-    lines = to_lines(rows).decode().rstrip("\n").replace("\n", ",\n")
+    body = to_lines(rows).decode().rstrip("\n").replace("\n", ",\n")
     opened = to_json(head).decode().removesuffix("\n}\n")
-    return f'{opened},\n  "rows": [\n{lines}\n  ]\n}}\n'.encode()
+    return f'{opened},\n  "rows": [\n{body}\n  ]\n}}\n'.encode()
 
 
 def _wide_values(table: Table) -> pd.DataFrame:
@@ -77,11 +80,7 @@ def _keys(values: pd.DataFrame) -> tuple[list[str], list[str]]:
     return list(values["metric"]), list(values["part"])
 
 
-def _rows(table: Table) -> list[tuple[str, dict[Hashable, Any]]]:
-    return list(zip(table.rows.index, table.rows.to_dict("records")))
-
-
-def _json_row(row: Mapping[Hashable, Any], values: list[dict[str, Any]], table: Table) -> dict[str, Any]:
+def _json_row(row: Mapping[str, Any], values: list[dict[str, Any]], table: Table) -> dict[str, Any]:
     ranked = row["standing"] == "ranked"
     plain = {name: _json_value(row[name], name in _WHOLE) for name in (*_COVERAGE, *_COSTS, *_WHO)}
     return {
@@ -99,12 +98,11 @@ def _json_row(row: Mapping[Hashable, Any], values: list[dict[str, Any]], table: 
 
 def _values_by_row(values: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for line in values.to_dict("records"):
-        row = str(line.pop("row"))
+    for line in lines(values):
         whole = {"seeds": int(line["seeds"]), "n": _json_value(line["n"], True)}
         ends = {name: _json_value(line[name], False) for name in ("ci_low", "ci_high")}
         value = {"value": encode_float(float(line["value"]))}
-        found.setdefault(row, []).append({**{str(k): v for k, v in line.items()}, **whole, **ends, **value})
+        found.setdefault(line.pop("row"), []).append({**line, **whole, **ends, **value})
     return found
 
 

@@ -176,20 +176,20 @@ def _by_seed(entrants: Sequence[_Entrant]) -> Callable[[_Entrant, _Entrant], dic
     seeds = sorted({seed for entrant in entrants for seed in entrant.cells})
     missing = (float("nan"), "")
     values = np.array([[entrant.cells.get(seed, missing)[0] for seed in seeds] for entrant in entrants])
-    difference, low, high, p_value = comparison.paired_t_matrix(values)
+    difference, low, high, p_value = (matrix.tolist() for matrix in comparison.paired_t_matrix(values))
     there = np.isfinite(values).astype(int)
-    count = there @ there.T
+    count = (there @ there.T).tolist()
     place = {entrant.row: index for index, entrant in enumerate(entrants)}
 
     def look_up(a: _Entrant, b: _Entrant) -> dict[str, Any]:
-        at = place[a.row], place[b.row]
-        shared = int(count[at])
-        tested = shared > 1 and bool(np.isfinite(low[at]))
+        i, j = place[a.row], place[b.row]
+        shared = count[i][j]
+        tested = shared > 1 and math.isfinite(low[i][j])
         return {
-            "difference": encode_float(float(difference[at])),
-            "ci_low": float(low[at]) if tested else None,
-            "ci_high": float(high[at]) if tested else None,
-            "p": float(p_value[at]) if tested else None,
+            "difference": encode_float(difference[i][j]),
+            "ci_low": low[i][j] if tested else None,
+            "ci_high": high[i][j] if tested else None,
+            "p": p_value[i][j] if tested else None,
             "rule": f"paired t over {shared} seeds" if tested else "none: fewer than two seeds in common",
             "seeds": shared,
         }

@@ -91,6 +91,12 @@ def check_unmixed(cells: pd.DataFrame) -> None:
     )
 
 
+def lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as plain values by column; several times as fast as pandas' `to_dict`."""
+    columns = {str(name): frame[name].tolist() for name in frame.columns}
+    return [dict(zip(columns, line)) for line in zip(*columns.values())]
+
+
 def defaults_of(provenance: Mapping[str, Any]) -> Defaults:
     """The defaults of registered names as they were when the board was made; none for names unknown then."""
     registered: Mapping[str, Mapping[str, Any]] = provenance["registered"]
