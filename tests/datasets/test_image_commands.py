@@ -1,0 +1,79 @@
+"""Image sets on the command line: what is absent is listed, and bad files end a run before it starts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from image_fakes import write_celeba, write_mnist
+
+from mfbench.cli import main
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("MFBENCH_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_data_list_says_what_is_absent(root, capsys):
+    write_mnist(root)
+    assert main(["data", "list"]) == 0
+    out = capsys.readouterr().out
+    for name, where in (
+        ("mnist", "files"),
+        ("fashion_mnist", "absent"),
+        ("celeba", "absent"),
+        ("digits", "computed"),
+    ):
+        assert re.search(rf"^  {name} +{where} +mfbench ", out, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "svhn", "orl_faces", "cifar10_jpeg", "celeba"])
+def test_check_names_every_missing_file(root, capsys, name):
+    from mfbench.registry import load_registry
+
+    registry = load_registry()
+    missing = registry.load(registry.card("dataset", name)).missing(root)
+    assert missing
+    assert main(["data", "check", name]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(missing)
+    for path, line in zip(missing, lines):
+        assert line.startswith(f"{name}: {root / path}: ")
+
+
+def test_a_truncated_file_ends_a_run_before_it_starts(root, capsys):
+    write_mnist(root)
+    path = root / "mnist" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main(["try", "sample_quality", "--data", "mnist", "--method", "gmm"]) == 2
+    said = capsys.readouterr().err
+    assert f"{path}: damaged gzip file (it ends too early); remove it and fetch it again" in said
+    assert "Traceback" not in said
+    assert said.count("\n") == 1
+
+
+def test_a_missing_partition_ends_a_run_before_it_starts(root, capsys):
+    (write_celeba(root) / "list_eval_partition.txt").unlink()
+    assert main(["try", "sample_quality", "--data", "celeba", "--method", "gmm"]) == 2
+    said = capsys.readouterr().err
+    assert f"{root}/celeba/list_eval_partition.txt: no such file" in said
+    assert "Traceback" not in said
+    assert said.count("\n") == 1
+
+
+def test_a_folder_enters_a_cell_by_its_content(root, capsys):
+    from image_fakes import smooth_image
+
+    folder = root / "mine"
+    folder.mkdir()
+    for number in range(30):
+        smooth_image(16, 16, number % 12).save(folder / f"{number}.png")
+    data = f'{{name = "image_folder", folder = "{folder}", size = 4, channels = "grey"}}'
+    command = ["try", "sample_quality", "--data", data, "--method", "held_out", "--executor", "inline"]
+    assert main(command) == 0
+    assert "folder=mine@" in capsys.readouterr().out
+    (folder / "7.png").write_bytes(b"no image")
+    assert main(command) == 1
+    assert f"{folder}/7.png: no image, or damaged from its beginning" in capsys.readouterr().out
