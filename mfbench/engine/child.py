@@ -60,9 +60,11 @@ def _prepare(hello: dict[str, Any], out: Any) -> Any:
     """Import what is slow and load the plugins, before the first cell's clock starts."""
     sys.path[:] = hello["path"]
     try:
+        from mfbench.engine.heap import keep_freed_memory
         from mfbench.engine.reset import settle_threads
         from mfbench.engine.work import Worker
 
+        keep_freed_memory()
         settle_threads()
         for library in _IMPORTED_EARLY:
             import_module(library)

@@ -41,7 +41,7 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         step: float = 1.0,
         variance: Variance = "beta",
         reduce: Literal["mean", "logmeanexp"] = "mean",
-        chunk: int = 2048,
+        chunk: int = 4096,
     ) -> None:
         super().__init__(generator)
         self.rounds = rounds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,7 +36,7 @@ class UniPC(FlowSampler):
 
     def carry(self, predictor: NoisePredictor, x: Tensor, levels: Sequence[Level]) -> Tensor:
         flow, slots = Flow(predictor), self.order + 1
-        plan = torch.from_numpy(_plan([level.sigma for level in levels], self.order)).to(x)
+        plan = torch.from_numpy(_plan(tuple(level.sigma for level in levels), self.order)).to(x)
         terms = x.new_zeros(1 + slots, x.numel())  # y, and the last x_0
         terms[0] = (x / levels[0].scale).flatten()
         predicted = terms[0].view(x.shape)
@@ -47,7 +48,8 @@ class UniPC(FlowSampler):
         return predicted * levels[-1].scale
 
 
-def _plan(sigmas: list[float], order: int) -> Array:
+@lru_cache(maxsize=8)  # the batches of a sample share it
+def _plan(sigmas: tuple[float, ...], order: int) -> Array:
     """(steps, 2, 2 + order): the weights of y and of x_0 in each step, in float64.
 
     Row 0 is the corrector's y at the step's beginning, row 1 the predictor's at its end; column 0 weighs the
@@ -68,7 +70,7 @@ def _plan(sigmas: list[float], order: int) -> Array:
     return plan
 
 
-def _transfer(sigmas: list[float], order: int, start: int, others: list[int], to: int) -> Array:
+def _transfer(sigmas: tuple[float, ...], order: int, start: int, others: list[int], to: int) -> Array:
     """The weights, as in `_plan`, that carry y from sigmas[start] to sigmas[to] with the help of x_0 of the
     evaluations `others`: UniC where `to` is among them, else UniP.
 
