@@ -11,10 +11,9 @@ import gzip
 import hashlib
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from mfbench.errors import UserError
 from mfbench.identity import sha256_of
@@ -31,35 +30,25 @@ def file_hash(path: Path, *, gunzip: bool = False, fresh: bool = False) -> str:
     `fresh` looks at the bytes whatever is kept. UserError for a damaged wrapper; OSError as `open` gives it.
     """
     compute = _gunzipped_hash if gunzip else _plain_hash
-    return _kept(
-        ["gunzip" if gunzip else "bytes", *_state(path)], _is_settled([path]), lambda: compute(path), fresh
-    )
+    return _kept("gunzip" if gunzip else "bytes", [path], lambda: compute(path), fresh)
 
 
 def folder_hash(folder: Path, names: Iterable[str], *, fresh: bool = False) -> str:
     """SHA-256 of the names, relative to `folder`, and the hashes of these files."""
     paths = {name: folder / name for name in sorted(names)}
-    state = [_state(path) for path in paths.values()]
 
     def compute() -> str:
         return sha256_of({name: _plain_hash(path) for name, path in paths.items()})
 
-    return _kept(["folder", *state], _is_settled(paths.values()), compute, fresh)
+    return _kept("folder", list(paths.values()), compute, fresh)
 
 
-def _state(path: Path) -> list[Any]:
-    status = path.stat()
-    return [str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def _is_settled(paths: Iterable[Path]) -> bool:
+def _kept(what: str, files: Sequence[Path], compute: Callable[[], str], fresh: bool) -> str:
+    """The hash kept for `what` of these files as they are now, or a new one."""
     now = time.time_ns()
-    statuses = (path.stat() for path in paths)
-    return all(now - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS for status in statuses)
-
-
-def _kept(identity: list[Any], settled: bool, compute: Callable[[], str], fresh: bool) -> str:
-    path = cache_root() / "hashes" / sha256_of(identity)
+    states = [_state(file) for file in files]
+    settled = all(now - max(mtime, ctime) > _SETTLED_NS for _, _, mtime, ctime, _ in states)
+    path = cache_root() / "hashes" / sha256_of([what, states])
     if not fresh:
         with suppress(OSError, ValueError):
             kept = path.read_text()
@@ -70,6 +59,12 @@ def _kept(identity: list[Any], settled: bool, compute: Callable[[], str], fresh:
         with suppress(OSError):
             write_atomically(path, computed)
     return computed
+
+
+def _state(path: Path) -> tuple[str, int, int, int, int]:
+    """What changes when a file does, whatever its size and date are set to."""
+    status = path.stat()
+    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _plain_hash(path: Path) -> str:

@@ -39,7 +39,10 @@ class SourceFile:
     def hash(self, root: Path, name: str, *, fresh: bool = False) -> str:
         """Its SHA-256, which is `sha256` where that is known; UserError where it is another."""
         path = self.find(root, name)
-        found = file_hash(path, gunzip=self.gunzip, fresh=fresh)
+        try:
+            found = file_hash(path, gunzip=self.gunzip, fresh=fresh)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         if self.sha256 and found != self.sha256:
             what = "the SHA-256 of its content" if self.gunzip else "its SHA-256"
             raise UserError(
