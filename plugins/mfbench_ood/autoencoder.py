@@ -36,7 +36,8 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: Sequence[int], latent: int, width: int, parameters: int) -> None:
         super().__init__()
-        sizes, channels = (list(reversed(each)) for each in _pyramid(shape, width))
+        sizes, channels = _pyramid(shape, width)
+        sizes, channels = sizes[::-1], channels[::-1]
         self.shape = (parameters, *shape)
         self.layers = nn.Sequential(
             nn.Linear(latent, channels[0] * sizes[0][0] * sizes[0][1]),

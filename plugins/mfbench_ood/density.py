@@ -41,7 +41,7 @@ class StatisticsDensity:
         """(n,) log-densities of the standardised `statistics` (n, k), in nats."""
         u = (statistics.double() - self.mean) / self.scale
         rows = max(1, _NUMBERS_AT_ONCE // self.centres.numel())
-        return torch.cat([self._log_prob(part) for part in u.split(rows)])
+        return torch.cat([self._log_prob(part) for part in torch.split(u, rows)])
 
     def _log_prob(self, u: Tensor) -> Tensor:
         whiten = torch.linalg.inv(self.scale_tril)  # (m or 1, k, k), small
@@ -50,7 +50,8 @@ class StatisticsDensity:
         squares = (white - centres[:, None]).square().sum(2)  # (m, n)
         log_det = self.scale_tril.diagonal(dim1=1, dim2=2).log().sum(1)
         constant = self.weights.log() - log_det - u.shape[1] / 2 * math.log(2 * math.pi)
-        return (constant[:, None] - squares / 2).logsumexp(0)
+        log_prob: Tensor = (constant[:, None] - squares / 2).logsumexp(0)
+        return log_prob
 
     def state(self) -> Mapping[str, Tensor]:
         """The tensors, by name."""

@@ -46,4 +46,5 @@ class MultiscaleScoreNorms(StatisticsScore):
         return torch.stack([self._score_norm(model, level) for level in levels], 1)
 
     def _score_norm(self, x: Tensor, level: Level) -> Tensor:
-        return self.eps(level.signal * x, level).flatten(1).double().norm(dim=1) / level.noise
+        eps = self.eps(level.signal * x, level).flatten(1).double()
+        return torch.linalg.vector_norm(eps, dim=1) / level.noise

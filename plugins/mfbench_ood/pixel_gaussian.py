@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mfbench import Dataset, DataSpec, Likelihood, Progress, Role, UserError
 
+ROWS = 4096
+"""Images held in float64 at once."""
+
 
 class PixelGaussian(Likelihood):
     """Exact density of N(mean, (1 - a) S + a mean(diag S) I), S the training data's covariance.
@@ -34,18 +37,28 @@ class PixelGaussian(Likelihood):
         self.factor = torch.zeros(shape, device=spec.device, dtype=torch.float64)
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
-        x = data.train.x.flatten(1).double()
-        self.mean = x.mean(0)
-        variances = x.var(0)
+        train = data.train
+        sums = [part.flatten(1).double().sum(0) for part in train.batches(ROWS)]
+        self.mean = torch.stack(sums).sum(0) / len(train)
+        covariance = torch.zeros_like(self.factor)
+        for part in train.batches(ROWS):
+            covariance += self._scatter(part.flatten(1).double() - self.mean) / max(1, len(train) - 1)
+        variances = covariance if self.covariance == "diagonal" else covariance.diagonal()
         target = self.shrinkage * float(variances.mean())
-        if target == 0:
+        if not target > 0:
             raise UserError("pixel_gaussian: all training images are the same; there is no variance to model")
+        self.factor = self._factor(covariance, target)
+
+    def _scatter(self, centred: Tensor) -> Tensor:
+        return centred.square().sum(0) if self.covariance == "diagonal" else centred.T @ centred
+
+    def _factor(self, covariance: Tensor, target: float) -> Tensor:
+        """Standard deviations, or the lower Cholesky factor, of the shrunk covariance."""
+        shrunk = (1 - self.shrinkage) * covariance
         if self.covariance == "diagonal":
-            self.factor = ((1 - self.shrinkage) * variances + target).sqrt()
-            return
-        covariance = (1 - self.shrinkage) * torch.atleast_2d(torch.cov(x.T))
-        covariance.diagonal().add_(target)
-        self.factor = torch.linalg.cholesky(covariance)
+            return (shrunk + target).sqrt()
+        shrunk.diagonal().add_(target)
+        return torch.linalg.cholesky(shrunk)
 
     def log_prob(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         centred = x.flatten(1).double() - self.mean

@@ -61,12 +61,14 @@ class ContinuousBernoulliLaw(PixelLaw):
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         law = ContinuousBernoulli(logits=output[:, 0], validate_args=False)
-        return law.log_prob(x).flatten(1).sum(1)
+        log_prob: Tensor = law.log_prob(x)
+        return log_prob.flatten(1).sum(1)
 
     def sample(self, output: Tensor, rng: torch.Generator) -> Tensor:
         logits = output[:, 0]
         u = torch.rand(logits.shape, generator=rng, dtype=logits.dtype, device=logits.device)
-        return ContinuousBernoulli(logits=logits, validate_args=False).icdf(u)
+        x: Tensor = ContinuousBernoulli(logits=logits, validate_args=False).icdf(u)
+        return x
 
 
 class DiscretisedLogistic(PixelLaw):
