@@ -122,7 +122,7 @@ def _register_manifolds(registry: Registrar) -> None:
     registry.dataset(
         "embedded_sphere",
         "mfbench.datasets.manifolds:EmbeddedSphere",
-        summary="sphere of known dimension in a space of more",
+        summary="sphere of known dimension in a space of more, with its noise predictor",
     )
     registry.dataset(
         "embedded_gaussian",

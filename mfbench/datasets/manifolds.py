@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mfbench.datasets.exact_noise import GaussianPredictor
+from mfbench.datasets.sphere_noise import SpherePredictor
 from mfbench.datasets.synthetic import Array, SyntheticDataset
 from mfbench.errors import Unsupported, UserError
 from mfbench.identity import derive_seed
@@ -93,12 +94,17 @@ class _Manifold(_Embedded):
 
 
 class EmbeddedSphere(_Manifold):
-    """The unit sphere, uniformly: curved alike everywhere, without a boundary."""
+    """The unit sphere, uniformly: curved alike everywhere, with a noise predictor in closed form."""
 
     name = "embedded_sphere"
 
     def coordinates(self, count: int, rng: np.random.Generator) -> Array:
         return directions(count, self.own, rng)
+
+    def noise_predictor(self, num_steps: int) -> SpherePredictor:
+        """Exact for t > 0. Without noise there is no limit at t = 0 off the sphere, and NaN."""
+        basis = torch.from_numpy(isometry(*self.shape))
+        return SpherePredictor(LinearSchedule(num_steps), basis, self.own, self.noise)
 
 
 class EmbeddedGaussian(_Manifold):
