@@ -70,6 +70,7 @@ class CelebA(StoredImages):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        upside_down: bool = False,
         count: int | None = None,
         test_count: int | None = None,
         seed: int = 0,
@@ -83,11 +84,13 @@ class CelebA(StoredImages):
             channels=channels,
             jpeg_quality=jpeg_quality,
             dequantise=dequantise,
+            upside_down=upside_down,
             count=count,
             test_count=test_count,
             seed=seed,
         )
-        self.parameters = {**self.parameters, "crop": crop}
+        common = {name: value for name, value in self.parameters.items() if name != "classes"}  # no labels
+        self.parameters = {**common, "crop": crop}
         self._crop = crop
 
     def files(self) -> Mapping[str, str]:

@@ -55,7 +55,9 @@ class ImageFolder(StoredImages):
             test_count=test_count,
             seed=seed,
         )
-        self.parameters = {"folder": folder, **self.parameters}
+        left_out = ("classes", "upside_down")
+        common = {name: value for name, value in self.parameters.items() if name not in left_out}
+        self.parameters = {**common, "folder": folder}
         self._given = folder
 
     @property

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from mfbench.datasets.images import ImageDataset, Labels, RawImages, checked_counts
-from mfbench.datasets.preprocessing import Channels
+from mfbench.datasets.preprocessing import Channels, Levels, Pixels
 from mfbench.errors import UserError
 from mfbench.identity import derive_seed
 
@@ -36,19 +36,25 @@ class SplitImages(ImageDataset):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        classes: list[int] | None = None,
+        upside_down: bool = False,
         count: int | None = None,
         test_count: int | None = None,
         seed: int = 0,
     ) -> None:
         """`count`: at most so many training images, and a quarter as many for validation.
 
-        `test_count`: at most so many test images, the same for every seed. None: all there are.
+        test_count: at most so many test images, the same for every seed. None: all there are.
+        classes: only images with these labels, which stay what they are.
+        upside_down: top and bottom exchanged before all else. Both make near out-of-distribution pairs.
         """
         super().__init__(
             size=size, channels=channels, jpeg_quality=jpeg_quality, dequantise=dequantise, seed=seed
         )
         checked_counts(count, test_count)
-        self.parameters = {**self.parameters, "count": count, "test_count": test_count}
+        own = {"classes": classes, "upside_down": upside_down, "count": count, "test_count": test_count}
+        self.parameters = {**self.parameters, **own}
+        self._classes, self._upside_down = classes, upside_down
         self._waiting: dict[str, RawImages] = {}
         self._limits = {"train": count, "val": count and count // 4, "test": test_count}
 
@@ -70,7 +76,7 @@ class SplitImages(ImageDataset):
 
     def _rows(self, split: str, part: RawImages) -> Labels:
         """The rows of `part` that are in the split, in their order."""
-        rows = np.arange(len(part))
+        rows = self._wanted(part)
         groups = part.identity
         if "test" not in self.official:
             test, rows = hold_out(rows, groups, TEST_SHARE, self._rng("test"), self.name)
@@ -84,8 +90,37 @@ class SplitImages(ImageDataset):
             rows = self._rng(split, *seed).permutation(rows)
         return rows[: self._limits[split]]
 
+    def _wanted(self, part: RawImages) -> Labels:
+        """The rows with the labels asked for."""
+        if self._classes is None:
+            return np.arange(len(part))
+        if part.y is None:
+            raise UserError(f"{self.name}: classes = {self._classes}, but its images have no labels")
+        without = sorted(set(self._classes) - set(np.unique(part.y).tolist()))
+        if without or not self._classes:
+            which = f"no image has the label {without[0]}" if without else "at least one"
+            raise UserError(f"{self.name}: classes = {self._classes}: {which}")
+        return np.flatnonzero(np.isin(part.y, self._classes))
+
+    def levels(self, pixels: Pixels) -> Levels:
+        return super().levels(_UpsideDown(pixels) if self._upside_down else pixels)
+
     def _rng(self, *names: str | int) -> np.random.Generator:
         return np.random.default_rng(derive_seed(self.name, "split", *names))
+
+
+class _UpsideDown:
+    """Other `Pixels` with top and bottom exchanged when they are read."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, rows: slice, /) -> Levels:
+        upright: Levels = self._pixels[rows]
+        return upright[:, :, ::-1]
 
 
 def hold_out(

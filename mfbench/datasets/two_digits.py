@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -57,7 +58,7 @@ class DigitPairs(ImageDataset):
         self.digits = _checked_digits(digits)
         self.held_out = frozenset(_checked_pairs(held_out or (), self.digits))
         self.parameters = {
-            **self._digits.parameters,
+            **asdict(self._digits.preprocessing),
             "dequantise": dequantise,
             "count": count,
             "test_count": test_count,

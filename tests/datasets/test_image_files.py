@@ -377,20 +377,11 @@ def test_how_to_get_what_has_no_public_address(root, tmp_path):
 # what a class says of itself without the registry
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "digits",
-        "mnist",
-        "fashion_mnist",
-        "cifar10",
-        "cifar100",
-        "cifar10_jpeg",
-        "svhn",
-        "orl_faces",
-        "celeba",
-    ],
-)
+GREY_SETS = ["digits", "mnist", "fashion_mnist", "orl_faces"]
+COLOUR_SETS = ["cifar10", "cifar100", "cifar10_jpeg", "svhn", "celeba", "image_folder"]
+
+
+@pytest.mark.parametrize("name", GREY_SETS + COLOUR_SETS)
 def test_parameters_are_the_registrys_with_and_without_it(name):
     """The digest names the prepared data: a parameter that is left out would mix two of them."""
     from mfbench.registry import load_registry

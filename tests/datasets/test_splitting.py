@@ -7,6 +7,7 @@ import pytest
 
 from mfbench import UserError
 from mfbench.datasets.images import RawImages
+from mfbench.datasets.preprocessing import Preprocessing
 from mfbench.datasets.splitting import SplitImages, hold_out
 
 SPLITS = ("train", "val", "test")
@@ -93,6 +94,66 @@ def test_a_part_is_read_once_for_all_splits_made_of_it():
         rows(data)
         assert data.reads == reads
         assert data._waiting == {}
+
+
+class Coloured(Numbered):
+    """Label i % 5, and a pixel column that says which image it is, from the top."""
+
+    native = (1, 2, 1)
+
+    def part(self, name):
+        y = np.arange(self.sizes[name])
+        pixels = np.stack([y, 255 - y], axis=1).astype(np.uint8)[:, None, :, None]
+        return RawImages(pixels, y=y % 5, names={"classes": tuple("abcde")})
+
+
+@pytest.mark.parametrize("official", [("train", "test"), ("all",)])
+def test_held_out_classes_make_a_near_pair(official):
+    cls = type("Coloured", (Coloured,), {"official": official})
+    known, unknown = cls(classes=[0, 1, 4]), cls(classes=[2, 3])
+    for split in SPLITS:
+        inside, outside = getattr(known, split), getattr(unknown, split)
+        assert set(inside.y.tolist()) == {0, 1, 4}
+        assert set(outside.y.tolist()) == {2, 3}
+        assert inside.names == outside.names == {"classes": tuple("abcde")}
+    total = sum(len(getattr(data, split)) for data in (known, unknown) for split in SPLITS)
+    assert total == sum(cls.sizes[part] for part in official)
+    assert len({known.digest, unknown.digest, cls().digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [([0, 9, 7], r"classes = \[0, 9, 7\]: no image has the label 7"), ([], r"classes = \[\]: at least one")],
+)
+def test_classes_that_are_not_there(classes, message):
+    with pytest.raises(UserError, match=message):
+        _ = Coloured(classes=classes).train
+
+
+def test_upside_down_exchanges_top_and_bottom_before_all_else():
+    upright, turned = Coloured(), Coloured(upside_down=True)
+    assert np.array_equal(turned.train.x, upright.train.x.flip(2))
+    assert np.array_equal(turned.train.y, upright.train.y)
+    assert turned.digest != upright.digest
+    wave = Wave(jpeg_quality=20, size=12, upside_down=True).test.x
+    flipped = Preprocessing(size=12, jpeg_quality=20).levels(WAVE[:, :, ::-1].copy(), Wave.native)
+    assert np.array_equal((wave * 255).round().numpy(), flipped)
+
+
+WAVE = (np.arange(2 * 20 * 20).reshape(2, 1, 20, 20) * 37 % 256).astype(np.uint8)
+
+
+class Wave(SplitImages):
+    """Two images of which JPEG makes others when they stand on their heads."""
+
+    name = "wave"
+    native = (1, 20, 20)
+
+    def part(self, name):
+        return RawImages(WAVE, y=np.arange(2))
+
+    def _rows(self, split, part):
+        return np.arange(2)
 
 
 @pytest.mark.parametrize(
