@@ -35,8 +35,16 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
         for place, seeds, usual in zip(which.tolist(), where, _usual(number[where])):
             found[place] = usual or _one(number[seeds], low[seeds], high[seeds])
     n = np.bincount(group, weights=values["n"]).tolist()
-    lines = [(*key, *found[place], n[place]) for place, key in enumerate(keys)]
+    lines = [
+        (*key, *map(_rounded, found[place][:3]), *found[place][3:], n[place])
+        for place, key in enumerate(keys)
+    ]
     return pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS))
+
+
+def _rounded(value: float) -> float:
+    """To twelve digits: the last ones depend on the processor, and boards are compared byte for byte."""
+    return float(f"{value:.12g}")
 
 
 def _usual(values: np.ndarray) -> Iterator[tuple[float, float, float, str, int] | None]:

@@ -12,9 +12,9 @@ _TRIM, _MMAP = 256 << 20, 32 << 20  # bytes; the second is the most that glibc a
 def keep_freed_memory() -> None:
     """Have glibc keep up to 256 MiB of freed memory for the next tensor; elsewhere nothing is done.
 
-    By default it gives blocks of more than 128 KiB back to the system and has them zeroed and faulted in again
-    at the next allocation, which costs a batch of 2,048 points up to a third of a small network's time, and not
-    the same from call to call.
+    By default it gives large blocks back to the system and has them zeroed and faulted in again at the next
+    allocation, which costs a batch of 2,048 points up to a third of a small network's time, and not the same
+    from call to call.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ def over_seeds(
     given = () if standard_errors is None else standard_errors
     within = [error for error in given if error is not None and np.isfinite(error)]
     if len(within) == count and (count < FEWEST_SEEDS or spread.standard_error == 0):
-        error = float(np.linalg.norm(within)) / count
+        error = math.hypot(*within) / count  # not by BLAS, whose last digit depends on the processor
         half = _normal_quantile(level) * error
         return Interval(
             spread.value, spread.value - half, spread.value + half, error, f"within {count} seeds"

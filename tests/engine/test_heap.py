@@ -13,7 +13,7 @@ import numpy as np
 def faults(times):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(times):
-        np.ones(1 << 20, np.uint8)
+        [np.ones(1 << 20, np.uint8) for _ in range(8)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults(3)
 print(faults(100))
@@ -27,6 +27,6 @@ def _faults(prepare):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told how to keep its heap")
-def test_a_block_is_faulted_in_once():
+def test_blocks_are_faulted_in_once():
     kept = _faults("from mfbench.engine.heap import keep_freed_memory; keep_freed_memory()")
-    assert kept < 50 < _faults("")
+    assert kept < 1000 < _faults("")
