@@ -90,9 +90,8 @@ class SyntheticFaces(DrawnImages):
     def raw(self, split: str) -> RawImages:
         face, identity = self.faces(split)
         attributes = face.attributes.numpy().astype(np.int64)
-        names = {"attributes": ATTRIBUTES, "classes": _classes(self.labels)}
-        if not self.labels:
-            del names["classes"]
+        classes = {"classes": _classes(self.labels)} if self.labels else {}
+        names = {"attributes": ATTRIBUTES, **classes}
         pixels = Drawn(len(face), lambda rows: render(face.rows(rows), self.native[1]))
         return RawImages(pixels, _combined(attributes, self.labels), attributes, identity, names)
 
