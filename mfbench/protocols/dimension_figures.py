@@ -75,5 +75,6 @@ def _histograms(ax: Axes, kept: Kept, bins: Array) -> None:
     for place, dimension in enumerate(np.unique(kept["truth"])):
         some = said[kept["truth"] == dimension]
         look = style.area_style(place)
-        ax.hist(some, bins.tolist(), weights=np.full(len(some), 1 / len(some)), label=f"{dimension:g}", **look)
+        shares = np.full(len(some), 1 / len(some))
+        ax.hist(some, bins.tolist(), weights=shares, label=f"{dimension:g}", **look)
         ax.axvline(dimension, color=look["facecolor"], linestyle="--", linewidth=1.2)
