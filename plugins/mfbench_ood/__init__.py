@@ -23,7 +23,7 @@ def _register_controls(registry: Registrar) -> None:
     registry.likelihood(
         "png_size",
         "mfbench_ood.png_size:PngSize",
-        summary="minus the size of the image as a PNG: a control",
+        summary="the size of the image as a PNG: a control",
         reference="Serra et al. 2020",
     )
     registry.likelihood(

@@ -80,6 +80,21 @@ def test_png_size_counts_bytes_and_prefers_simple_images():
     assert method.role == "control"
 
 
+def test_which_sizes_count_as_seen_is_a_parameter():
+    x = torch.cat([DATA.test.x[:20], NOISE.test.x[:20]])
+    small, large, typical = (fitted(PngSize(inliers), DATA) for inliers in ("small", "large", "typical"))
+    assert torch.equal(large.score(x), -small.score(x))
+    mean = -small.score(DATA.val.x).double().mean()
+    assert torch.allclose(typical.score(x), -(large.score(x) - mean).abs().float(), atol=1e-3)
+    blank = torch.zeros(1, 1, 8, 8)  # shorter than anything seen
+    assert float(small.score(blank)) > float(small.score(x).max())
+    assert float(typical.score(blank)) < float(typical.score(DATA.test.x).min())
+    copy = PngSize("typical")
+    copy.build(DATA.spec())
+    copy.load_state_dict(typical.state_dict())
+    assert torch.equal(copy.score(x), typical.score(x))
+
+
 def test_points_are_unsupported_and_it_says_why():
     points = Normal(count=20)
     reason = r"png_size reads images of 1 or 3 channels, \(channels, height, width\).*shape \(2,\)"

@@ -97,3 +97,8 @@ def test_the_untrained_network_is_a_control_on_images_too(generator):
     assert control.role == "control"
     assert all(scores.isfinite().all() for scores in found)
     assert not torch.equal(*found)
+
+
+@pytest.mark.slow
+def test_conformance(mfbench_check):
+    mfbench_check("mfbench_ood")
