@@ -60,7 +60,7 @@ def test_names_are_sorted_and_cards_come_by_kind():
         ("sampler", "rk5", "there is no sampler 'rk5'; did you mean 'rk4'"),
         ("sampler", "moons", "there is no sampler 'moons'; 'moons' is a dataset"),
         ("samplr", "rk4", "there is no kind 'samplr'; did you mean 'sampler'?"),
-        ("dataset", "xxxxxxxx", "there is no dataset 'xxxxxxxx'; there are checkerboard, circles, "),
+        ("dataset", "xxxxxxxx", "there is no dataset 'xxxxxxxx'; there are celeba, checkerboard, "),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(kind, name, said):
