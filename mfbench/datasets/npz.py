@@ -22,7 +22,7 @@ def read_npz(path: Path, wanted: Mapping[str, tuple[int | None, ...]]) -> dict[s
     UserError, naming file and array, for a damaged archive, a missing array, one of objects or another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             lacking = [name for name in wanted if name not in archive.files]
             if lacking:
                 raise UserError(f"{path}: has no array {lacking[0]!r}, only {', '.join(archive.files)}")

@@ -18,8 +18,10 @@ TEXT = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
 ROWS = {row[1]: row[2] for row in re.finditer(r"^\| `(\w+)` \| ([^|]+) \|", TEXT, re.MULTILINE)}
 
 
-def block(language):
-    return re.search(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[1]
+def block(language, holds=""):
+    """The first block of a language that holds a text."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    return next(code for code in found if holds in code)
 
 
 def image_sets():
@@ -52,7 +54,7 @@ def test_the_files_are_where_the_table_says(name):
 
 
 def test_the_fair_pair_is_fair():
-    (run,) = tomllib.loads(block("toml"))["run"]
+    (run,) = tomllib.loads(block("toml", "[suite]"))["run"]
     registry = load_registry()
     inside, outside = (
         registry.create("dataset", entry.pop("name"), **entry) for entry in (run["data"], *run["against"])
@@ -69,7 +71,7 @@ def test_the_orl_array_is_what_the_data_set_reads(tmp_path, monkeypatch):
             image[0, 0] = subject
             Image.fromarray(image).save(tmp_path / "att" / f"s{subject}" / f"{index}.pgm")
     names: dict = {}
-    exec(compile(block("python"), "datasets.md", "exec"), names)
+    exec(compile(block("python", "def orl_array"), "datasets.md", "exec"), names)
     (tmp_path / "orl_faces").mkdir()
     names["orl_array"](tmp_path / "att", tmp_path / "orl_faces" / "orl_faces_400.npz")
     monkeypatch.setenv("MFBENCH_DATA", str(tmp_path))
