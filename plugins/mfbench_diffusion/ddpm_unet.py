@@ -108,6 +108,8 @@ class DDPMUNet(DiffusionModel):
         self.scale = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
         self.network.initialise(rng)
         self.network.train().requires_grad_(True)
+        if self._compiles():
+            self.network.compile(dynamic=True)  # in place, and not in the copy that is averaged
         parameter = next(self.network.parameters())
         model = self.to_model(x.to(parameter.device, parameter.dtype))
         batches = noisy_batches(model, self.schedule, self.batch_size, self.iterations, rng)
@@ -124,12 +126,18 @@ class DDPMUNet(DiffusionModel):
             )
         self._use(averaged)
 
+    def _compiles(self) -> bool:
+        return self.compile and next(self.network.parameters()).is_cuda
+
     def _use(self, network: UNet) -> None:
         self.network = network.eval().requires_grad_(False)
-        if self.compile and next(network.parameters()).is_cuda:
-            self.network.compile(dynamic=True)  # in place: the state and its names stay
-        tf32 = self.precision == "tf32"
-        predictor = ImagePredictor(self.network, self.schedule, prediction=self.prediction, tf32=tf32)
+        predictor = ImagePredictor(
+            self.network,
+            self.schedule,
+            prediction=self.prediction,
+            tf32=self.precision == "tf32",
+            compiled=self._compiles(),
+        )
         self.predictor = ChunkedPredictor(predictor, self.chunk)
 
     def sample(self, count: int, *, rng: torch.Generator) -> Tensor:

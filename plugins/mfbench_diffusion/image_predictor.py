@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from mfbench import NoiseSchedule
@@ -17,15 +19,25 @@ Prediction: TypeAlias = Literal["v", "eps"]
 class ImagePredictor(NetworkPredictor):
     """eps from a U-Net that predicts v or eps, with TensorFloat-32 on CUDA where `tf32`.
 
-    With v the limits are exact: eps = v at abar = 1, and eps -> x as abar -> 0.
+    With v the limits are exact: eps = v at abar = 1, and eps -> x as abar -> 0. Where `compiled`, calls
+    without gradients go through torch.compile. Those with gradients do not: several products of one graph,
+    as divergences need them, are more than a compiled backward pass allows.
     """
 
     def __init__(
-        self, network: nn.Module, schedule: NoiseSchedule, *, prediction: Prediction, tf32: bool = False
+        self,
+        network: nn.Module,
+        schedule: NoiseSchedule,
+        *,
+        prediction: Prediction,
+        tf32: bool = False,
+        compiled: bool = False,
     ) -> None:
         super().__init__(network, schedule)
         self.prediction = prediction
         self.tf32 = tf32
+        self._dtype = next(network.parameters()).dtype
+        self._compiled: Callable[..., Any] | None = torch.compile(network, dynamic=True) if compiled else None
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         with tensor_float(self.tf32 and x.is_cuda):
@@ -36,3 +48,8 @@ class ImagePredictor(NetworkPredictor):
             t = t[:1]
         eps: Tensor = self._network(x.dtype)(x, noise_level(self.schedule.alpha_bar(t.to(x.dtype))))
         return eps
+
+    def _network(self, dtype: torch.dtype) -> Any:
+        if self._compiled is not None and dtype == self._dtype and not torch.is_grad_enabled():
+            return self._compiled
+        return super()._network(dtype)

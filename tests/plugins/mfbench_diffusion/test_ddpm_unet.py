@@ -325,6 +325,28 @@ def test_compile_changes_nothing_on_the_cpu(data, small):
     assert torch.equal(weights_of(fitted(data, compile=True)), weights_of(small))
 
 
+def test_compiled_where_no_gradients_are_taken(monkeypatch):
+    """Of several products of one graph a compiled backward pass allows only the first."""
+    calls = []
+
+    def fake_compile(network, **options):
+        def call(x, u):
+            calls.append(x.dtype)
+            return network(x, u)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", fake_compile)
+    predictor = ImagePredictor(Constant(), LinearSchedule(1000), prediction="v", compiled=True)
+    x = noise(2)
+    with torch.no_grad():
+        compiled = evaluate(predictor, x, 0.5)
+        evaluate(predictor, x.double(), 0.5)
+    assert calls == [torch.float32]
+    assert torch.equal(evaluate(predictor, x, 0.5), compiled)
+    assert len(calls) == 1
+
+
 def test_tensor_float_is_put_back():
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
