@@ -50,11 +50,13 @@ def run(
     select: str | None = None,
     methods: Sequence[str] | None = None,
     retry: bool = False,
+    retime: bool = False,
 ) -> Summary:
     """Run a suite: compute what it asks for and the store lacks, as `mfbench run` does.
 
     plugins: files or modules besides the suite's own. select, methods: a part of the matrix. retry: failed
-    cells again. UserError says what is wrong with the suite, before anything is computed or written.
+    cells again. retime: all times again. UserError says what is wrong with the suite, before anything is
+    computed or written.
     """
     from mfbench.engine import make_listener, open_workforce, run_plan
     from mfbench.engine.devices import choose_device, device_type
@@ -77,6 +79,7 @@ def run(
             workers=workers,
             device=where,
             retry=retry,
+            retime=retime,
             listener=make_listener(),
             hook=registry.hook,
             folder=Path(suite).absolute().parent,

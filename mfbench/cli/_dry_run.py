@@ -45,9 +45,11 @@ class Forecast:
         self.unknown[name] += seconds is None
 
 
-def forecast(plan: Plan, store: Store, cache: Path, retry: bool, machine: str | None) -> Forecast:
+def forecast(
+    plan: Plan, store: Store, cache: Path, *, retry: bool, retime: bool, machine: str | None
+) -> Forecast:
     """What running the plan would compute; `machine` is where times are taken (None: they are not)."""
-    agenda = make_agenda(plan, store, cache, retry, machine)
+    agenda = make_agenda(plan, store, cache, retry=retry, retime=retime, machine=machine)
     medians = store.medians()
     found = Forecast(
         cells=_count_cells(plan, _states(plan, store, agenda.statuses)),

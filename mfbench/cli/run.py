@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", metavar="A,B", type=_names, default=(), help="only these methods")
     add_set_option(parser)
     parser.add_argument("--retry", action="store_true", help="compute failed cells again")
+    parser.add_argument("--retime", action="store_true", help="take all times again (the machine was busy)")
     parser.add_argument("--store", metavar="FILE", type=Path, default=Path(STORE), help=f"default: {STORE}")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be computed, and write nothing"
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             device=device,
             retry=args.retry,
+            retime=args.retime,
             listener=make_listener(),
             hook=registry.hook,
             argv=sys.argv,
@@ -123,7 +125,7 @@ def _dry_run(args: argparse.Namespace, plan: Plan, device: str) -> int:
     machine = machine_name(device) if plan.timing_budget else None
     path = args.store if args.store.exists() else ":memory:"  # an empty store that is nowhere
     with Store(path) as store:
-        found = forecast(plan, store, cache_root(), args.retry, machine)
+        found = forecast(plan, store, cache_root(), retry=args.retry, retime=args.retime, machine=machine)
     print_forecast(plan, found, args.workers, args.retry)
     return 0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,19 @@ class Agenda:
     statuses: dict[str, str]
 
 
-def make_agenda(plan: Plan, store: Store, cache: Path, retry: bool, machine: str | None) -> Agenda:
-    """See `Agenda`. `retry` does again what failed; `machine` is where times are taken (None: nowhere)."""
+def make_agenda(
+    plan: Plan, store: Store, cache: Path, *, retry: bool, retime: bool, machine: str | None
+) -> Agenda:
+    """See `Agenda`. `retry` does again what failed, `retime` takes all times again.
+
+    `machine` is where times are taken (None: nowhere).
+    """
     unique = {cell.cache_key: cell for cell in plan.cells}
     statuses = store.statuses(unique)
     cells = [cell for key, cell in unique.items() if not _settled(statuses.get(key), retry)]
-    timings = [] if machine is None else _untimed(unique.values(), store, statuses, machine, retry)
+    settled = (lambda _: False) if retime else partial(_timing_settled, retry=retry)
+    timable = [cell for key, cell in unique.items() if retry or statuses.get(key, "ok") == "ok"]
+    timings = [] if machine is None else _untimed(timable, store, machine, settled)
     needed = _needed(plan, [*cells, *timings])
     fitted = {fit.key for fit in needed if verified_hash(cache, fit.key) is not None}
     missing = [fit for fit in needed if fit.key not in fitted]
@@ -71,17 +79,16 @@ def _settled(status: str | None, retry: bool) -> bool:
 
 
 def _untimed(
-    cells: Iterable[Cell], store: Store, statuses: Mapping[str, str], machine: str, retry: bool
+    cells: Iterable[Cell], store: Store, machine: str, settled: Callable[[Mapping[str, Any]], bool]
 ) -> list[Cell]:
-    """The first cell of each configuration that may be timed and has not been on this machine."""
+    """The first cell of each configuration that has no settled timing on this machine."""
     first: dict[str, Cell] = {}
     for cell in cells:
-        if statuses.get(cell.cache_key, "ok") == "ok" or retry:
-            first.setdefault(_configuration(cell), cell)
+        first.setdefault(_configuration(cell), cell)
     timed = {
         timing["cache_key"]
         for timing in store.timings(cache_keys=[cell.cache_key for cell in first.values()])
-        if timing["machine"] == machine and _timing_settled(timing, retry)
+        if timing["machine"] == machine and settled(timing)
     }
     return [cell for cell in first.values() if cell.cache_key not in timed]
 

@@ -42,6 +42,7 @@ def run_plan(
     workers: int = 1,
     device: str = "cpu",
     retry: bool = False,
+    retime: bool = False,
     listener: Listener | None = None,
     hook: Any = None,
     argv: Sequence[str] = (),
@@ -51,7 +52,8 @@ def run_plan(
 
     executor: see `open_executor`; or what `open_workforce` gave, for as many workers, before the store was
     made. workers: tasks at a time. device: "cpu", "cuda" (spread over all devices) or "cuda:1". retry: do
-    again what failed before. hook: `registry.hook`. folder: in the suite's checkout.
+    again what failed before. retime: take all times again. hook: `registry.hook`. folder: in the suite's
+    checkout.
 
     Ctrl-C ends the run in order: what was computed is kept, and the summary says `interrupted`. UserError
     where another run holds the store, or the executor does not work.
@@ -64,7 +66,7 @@ def run_plan(
     with store.lock(), open_workforce(executor, workers) as force:
         slots = devices(force.name, device, workers)
         run = _Run(plan, store, listener or Listener(), hook, slots, force.pool, force.run_task)
-        return run.go(retry, argv, folder or Path.cwd())
+        return run.go(retry, retime, argv, folder or Path.cwd())
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ class _Run:
         self._fits: Counter[str] = Counter()
         self._fit_of = {fit.key: fit for fit in plan.fits}
 
-    def go(self, retry: bool, argv: Sequence[str], folder: Path) -> Summary:
+    def go(self, retry: bool, retime: bool, argv: Sequence[str], folder: Path) -> Summary:
         started = time.perf_counter()
         machine = machine_name(self._free[-1]) if self.plan.timing_budget else None
-        agenda = make_agenda(self.plan, self.store, self.cache, retry, machine)
+        agenda = make_agenda(self.plan, self.store, self.cache, retry=retry, retime=retime, machine=machine)
         self._statuses = agenda.statuses
         cached = len({cell.cache_key for cell in self.plan.cells}) - len(agenda.cells)
         self._begin(agenda, cached, argv, folder)

@@ -252,6 +252,8 @@ def test_the_timing_pass_takes_one_seed_of_what_is_ok_and_each_time_once(plan_of
     assert timings[0]["device_ms"] > 0
     expected = 0 if timings[0]["valid"] else 1
     assert run_plan(plan, store, executor="inline").timed == expected
+    assert run_plan(plan, store, executor="inline", retime=True).timed == 1
+    assert len(store.timings()) == 1
     assert counted(log) == {"cell Good 3 1": 1, "cell Good 4 1": 1}
     frame = store.frame("tiny")
     assert frame[(frame.seed == 3) & (frame.status == "ok")].device_ms.notna().all()
