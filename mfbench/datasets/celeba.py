@@ -21,7 +21,7 @@ import numpy as np
 
 from mfbench.datasets.archives import extract
 from mfbench.datasets.celeba_lists import PARTS, FaceLists, read_lists
-from mfbench.datasets.decoding import DecodedFiles
+from mfbench.datasets.decoding import DecodedFiles, require_whole
 from mfbench.datasets.hashes import file_hash, folder_hash
 from mfbench.datasets.images import RawImages
 from mfbench.datasets.preprocessing import Channels
@@ -99,7 +99,7 @@ class CelebA(StoredImages):
         lists = {source.path: file_hash(source.find(root, self.name)) for source in self.sources}
         folder, names = root / _IMAGES, self._lists.names
         try:
-            return {**lists, _IMAGES: folder_hash(folder, names)}
+            return {**lists, _IMAGES: folder_hash(folder, names, require_whole)}
         except FileNotFoundError as error:
             raise UserError(
                 f"{error.filename}: no such file, though {self.path(self.sources[0]).name} lists it; "

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mfbench.contracts import FileRef
-from mfbench.datasets.decoding import decode
+from mfbench.datasets.decoding import decode, require_whole
 from mfbench.datasets.hashes import folder_hash
 from mfbench.datasets.images import Labels, RawImages
 from mfbench.datasets.preprocessing import Levels, Pixels, Preprocessing, Shape
@@ -69,7 +69,7 @@ class ImageFolder(StoredImages):
 
     def files(self) -> Mapping[str, str]:
         """One SHA-256 of the names and contents of all images."""
-        return {"folder": folder_hash(self.folder, self._names)}
+        return {"folder": folder_hash(self.folder, self._names, require_whole)}
 
     @cached_property
     def _names(self) -> list[str]:

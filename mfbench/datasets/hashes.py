@@ -33,11 +33,19 @@ def file_hash(path: Path, *, gunzip: bool = False, fresh: bool = False) -> str:
     return _kept("gunzip" if gunzip else "bytes", [path], lambda: compute(path), fresh)
 
 
-def folder_hash(folder: Path, names: Iterable[str], *, fresh: bool = False) -> str:
-    """SHA-256 of the names, relative to `folder`, and the hashes of these files."""
+def folder_hash(
+    folder: Path, names: Iterable[str], check: Callable[[Path], object] | None = None, *, fresh: bool = False
+) -> str:
+    """SHA-256 of the names, relative to `folder`, and the hashes of these files.
+
+    `check` is called with each file before a folder is first read as it is; what it raises is passed on.
+    """
     paths = {name: folder / name for name in sorted(names)}
 
     def compute() -> str:
+        if check is not None:
+            for path in paths.values():
+                check(path)
         return sha256_of({name: _plain_hash(path) for name, path in paths.items()})
 
     return _kept("folder", list(paths.values()), compute, fresh)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import tarfile
 
 import pytest
-from image_fakes import write_celeba, write_mnist
+from image_fakes import smooth_image, write_celeba, write_mnist
 
 from mfbench.cli import main
+from mfbench.datasets.cifar import Cifar10
+from mfbench.datasets.hashes import file_hash
+from mfbench.datasets.sources import SourceFile
 
 
 @pytest.fixture
@@ -64,8 +68,6 @@ def test_a_missing_partition_ends_a_run_before_it_starts(root, capsys):
 
 
 def test_a_folder_enters_a_cell_by_its_content(root, capsys):
-    from image_fakes import smooth_image
-
     folder = root / "mine"
     folder.mkdir()
     for number in range(30):
@@ -75,5 +77,28 @@ def test_a_folder_enters_a_cell_by_its_content(root, capsys):
     assert main(command) == 0
     assert "folder=mine@" in capsys.readouterr().out
     (folder / "7.png").write_bytes(b"no image")
-    assert main(command) == 1
-    assert f"{folder}/7.png: no image, or damaged from its beginning" in capsys.readouterr().out
+    assert main(command) == 2  # before anything is computed
+    said = capsys.readouterr().err
+    assert f"{folder}/7.png: no image, or damaged from its beginning" in said
+    assert said.count("\n") == 1
+
+
+def test_another_file_than_the_official_one_ends_a_run_before_it_starts(root, capsys):
+    write_mnist(root)
+    assert main(["try", "sample_quality", "--data", "mnist", "--method", "gmm"]) == 2
+    said = capsys.readouterr().err
+    assert f"{root}/mnist/train-images-idx3-ubyte.gz: the SHA-256 of its content is " in said
+    assert said.count("\n") == 1
+
+
+def test_an_archive_that_leaves_its_folder_is_not_unpacked(root, capsys, monkeypatch):
+    archive = root / "cifar10" / "cifar-10-binary.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.addfile(tarfile.TarInfo("cifar-10-batches-bin/../../../evil"))
+    monkeypatch.setattr(Cifar10, "archive", SourceFile("cifar10/cifar-10-binary.tar.gz", file_hash(archive)))
+    assert main(["data", "download", "cifar10"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"mfbench: {archive}: 'cifar-10-batches-bin/../../../evil' is a path that leaves")
+    assert said.count("\n") == 1
+    assert [path.name for path in root.rglob("*")] == ["cifar10", archive.name]

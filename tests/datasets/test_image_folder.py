@@ -13,6 +13,7 @@ from PIL import Image
 import mfbench
 from mfbench import UserError
 from mfbench.cli import main
+from mfbench.datasets import decoding
 from mfbench.datasets import preprocessing as steps
 from mfbench.datasets.decoding import decode
 from mfbench.datasets.folder import ImageFolder
@@ -90,6 +91,27 @@ def test_a_bad_image_is_named(folder, content, message, tmp_path):
         _ = data.train, data.val, data.test
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["cats/1.jpg", "cats/2.png"])
+def test_files_cut_off_are_found_without_decoding_the_whole_ones(folder, file, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        decoding, "decode", lambda path, real=decoding.decode: decoded.append(path) or real(path)
+    )
+    _ = ImageFolder(folder=str(folder)).digest
+    assert decoded == []
+    path = folder / file
+    path.write_bytes(path.read_bytes()[:-80])
+    with pytest.raises(UserError, match=rf"{path.name}: damaged image"):
+        _ = ImageFolder(folder=str(folder)).digest
+    assert decoded == [path]
+
+
+def test_what_cameras_append_to_a_jpeg_is_no_damage(folder):
+    path = folder / "cats" / "1.jpg"
+    path.write_bytes(path.read_bytes() + bytes(500))
+    assert len(ImageFolder(folder=str(folder), size=24).digest) == 64
 
 
 def test_bad_folders(folder, tmp_path):
