@@ -12,14 +12,22 @@ if TYPE_CHECKING:
     from mfbench.measures.comparison import *  # noqa: F403
     from mfbench.measures.correlation import *  # noqa: F403
     from mfbench.measures.distances import *  # noqa: F403
+    from mfbench.measures.divergences import *  # noqa: F403
     from mfbench.measures.features import *  # noqa: F403
+    from mfbench.measures.grid import *  # noqa: F403
     from mfbench.measures.images import *  # noqa: F403
+    from mfbench.measures.importances import *  # noqa: F403
+    from mfbench.measures.information import *  # noqa: F403
     from mfbench.measures.intervals import *  # noqa: F403
+    from mfbench.measures.messages import *  # noqa: F403
     from mfbench.measures.neighbours import *  # noqa: F403
+    from mfbench.measures.normalised_information import *  # noqa: F403
     from mfbench.measures.perceptual import *  # noqa: F403
+    from mfbench.measures.predictability import *  # noqa: F403
     from mfbench.measures.ranking import *  # noqa: F403
     from mfbench.measures.resampled import *  # noqa: F403
     from mfbench.measures.two_sample import *  # noqa: F403
+    from mfbench.measures.votes import *  # noqa: F403
 
 _MODULES = {
     "comparison": ("Difference", "holm", "paired_difference", "paired_t_matrix", "rank_intervals"),
@@ -32,9 +40,17 @@ _MODULES = {
     "two_sample": ("ClassifierTest", "c2st"),
 }
 _BY_NAME = {
+    "divergences": ("bernoulli_kl", "gaussian_total_correlation"),
     "features": ("frechet_distance", "kernel_distance"),
+    "grid": ("GridAssignment", "assign_grid", "grid_accuracy"),
     "images": ("psnr", "ssim"),
+    "importances": ("DCI", "dci"),
+    "information": ("modularity", "mutual_information_gap"),
+    "messages": ("bag_of_symbols_disentanglement", "positional_disentanglement", "topographic_similarity"),
+    "normalised_information": ("InfoMEC", "infomec"),
     "perceptual": ("lpips",),
+    "predictability": ("explicitness", "separated_attribute_predictability"),
+    "votes": ("FixedFactorSampler", "factor_vae_score"),
 }
 """Modules that count for the identity of a result only where one of their names is mentioned, so that a new
 measure leaves alone what was computed without it. New modules go here."""
