@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mfbench.registry import Registry
 from mfbench.registry.schema import Parameter, Signature
 from mfbench.registry.signatures import read_signatures
 from mfbench.testing.data import POINTS
+from mfbench.testing.findings import NotApplicable
 
 BUDGETS = {"iterations": 200, "epochs": 2, "steps": 20, "count": POINTS}
 """Parameters of these names are cut to at most so much; a protocol's `count` to what every split has."""
@@ -64,8 +66,9 @@ class Workshop:
 
     def built(self, kind: str, name: str) -> Any:
         """A new instance, built for the data set but not fitted."""
-        method = self.create(kind, name)
-        method.build(self.data.spec(self.device, self.data.train.x.dtype))
+        with _files_may_be_missing(self.signature(kind, name)):
+            method = self.create(kind, name)
+            method.build(self.data.spec(self.device, self.data.train.x.dtype))
         return method
 
     def fitted(self, kind: str, name: str, method: Any = None) -> Any:
@@ -101,6 +104,18 @@ class Workshop:
                 made = made.to(self.device)
             self._ready[key] = made
         return self._ready[key]
+
+
+@contextmanager
+def _files_may_be_missing(signature: Signature) -> Iterator[None]:
+    """What refuses its defaults, among them a file that nobody can guess, is NotApplicable."""
+    try:
+        yield
+    except UserError as refusal:
+        files = [p.name for p in signature.parameters if p.type == "file" and not p.default]
+        if not files:
+            raise
+        raise NotApplicable(f"its {' and '.join(files)} would have to be given: {refusal}") from refusal
 
 
 def to_eval(method: Any) -> Any:
