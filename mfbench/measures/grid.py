@@ -21,7 +21,7 @@ _LARGEST = 2**24
 """Numbers in the largest table of cells by combinations of factors that is assigned (128 MiB)."""
 
 Piece = tuple[list[int], list[int], Array, Labels]
-"""(axes, factors, centres (m, a), values (m, f)): on the axes, a row of centres stands for a row of values."""
+"""(axes, factors, centres (m, a), values (m, f)): on the axes, a row of centres says a row of values."""
 
 
 @dataclass(frozen=True)
