@@ -22,8 +22,8 @@ class CNN(Defense, HasFeatures):
     features are also those in which generated images are compared with data.
 
     `width`: channels at full size, doubled twice on the way down; `blocks`: residual blocks of a level.
-    `iterations`: the budget, in steps of Adam on `batch_size` images; the rate falls from `learning_rate` to 0
-    as a cosine. Off by default: `move`, the most pixels by which training images are moved, and `mirror`,
+    `iterations`: the budget, in steps of Adam on `batch_size` images; the rate falls from `learning_rate` to
+    0 as a cosine. Off by default: `move`, the most pixels by which training images are moved, and `mirror`,
     whether they are mirrored, half of the time. The weights of the last step are used: no early stopping.
     """
 

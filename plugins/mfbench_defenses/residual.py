@@ -18,8 +18,8 @@ WIDEST = 4
 class ResidualNetwork(nn.Module):
     """x (n, channels, height, width) in [0, 1] -> logits (n, classes), through features (n, d).
 
-    A convolution at full size, `blocks` residual blocks on every level below it, their mean over the image (the
-    features) and a linear layer. `shift` and `scale` are those of the data, subtracted and divided by first.
+    A convolution at full size, `blocks` residual blocks on every level below it, their mean over the image
+    (the features) and a linear layer. `shift` and `scale` are those of the data, taken to 0 and 1 first.
     """
 
     shift: Tensor

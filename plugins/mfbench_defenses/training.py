@@ -54,9 +54,9 @@ def train(
     learning_rate: float,
     progress: Progress,
 ) -> None:
-    """Lower the cross-entropy by Adam over all batches, the rate falling as a cosine from `learning_rate` to 0.
+    """Lower the cross-entropy by Adam over all batches.
 
-    The network is left in train mode.
+    The rate falls from `learning_rate` to 0 as a cosine. The network is left in train mode.
     """
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
