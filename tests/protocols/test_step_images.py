@@ -20,6 +20,7 @@ from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.protocols.orders import local_orders
 from mfbench.protocols.step_consistency import StepConsistency
 from mfbench.protocols.step_images import FINEST, without_places
+from mfbench.registry.inspection import import_target, read
 from mfbench.schedules import LinearSchedule
 
 MEAN, SCALE = 0.5, 0.05
@@ -269,6 +270,12 @@ def test_broken_logits_are_refused():
 
     with pytest.raises(ContractError, match="non-finite values in 100 of 100"):
         evaluate(Lighter(), classifier=Broken())
+
+
+def test_the_plan_knows_the_classifier_for_a_defense():
+    target = import_target("mfbench.protocols.step_consistency:StepConsistency")
+    asked = read(target, "protocol", "step_consistency").parameter("classifier")
+    assert (asked.type, asked.kind, asked.nullable, asked.default) == ("ref", "defense", True, None)
 
 
 def test_points_have_none_of_it():
