@@ -39,7 +39,7 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
         figures[f"error{ending}"] = draw_errors(of_group)
         if any(np.isfinite(value_of(record, "rms_distance")) for record in of_group):
             figures[f"accuracy{ending}"] = draw_accuracy(of_group)
-        if any(np.isfinite(value_of(record, "psnr")) for record in of_group):
+        if any(np.isfinite(value_of(r, "psnr")) for r in of_group if r.role == "method"):
             figures[f"psnr{ending}"] = draw_psnr(of_group)
     return figures
 

@@ -27,12 +27,14 @@ Curve = Mapping[float, tuple[float, float]]
 def draw_psnr(records: Sequence[Record]) -> Figure:
     """Mean PSNR over h and over evaluations; without the ceiling, which is infinite."""
     figure, (line,) = style.new_figure(1, 2, panel=(4.2, 3.4))
-    shown = [r for r in records if r.role == "method" and np.isfinite(value_of(r, "psnr"))]
-    for label, look in looks_of(shown).items():
-        curve = _over_seeds([curve for (_, one), curve in curves_of(shown).items() if one == label])
-        nfe, decibel = zip(*curve.values())
-        line[0].plot(list(curve), decibel, **look, label=label)
-        line[1].plot(nfe, decibel, **look)
+    methods = [record for record in records if record.role == "method"]
+    curves = curves_of(methods)
+    for label, look in looks_of(methods).items():
+        curve = _over_seeds([curve for (_, one), curve in curves.items() if one == label])
+        if curve:
+            nfe, decibel = zip(*curve.values())
+            line[0].plot(list(curve), decibel, **look, label=label)
+            line[1].plot(nfe, decibel, **look)
     for ax in line:
         ax.set_xscale("log")
     style.label(line[0], title="equal steps", x="h (1/T)", y="PSNR to the exact solution\n(dB, range 1)")
@@ -54,7 +56,7 @@ def curves_of(records: Sequence[Record]) -> dict[tuple[int, str], Curve]:
 
 def _over_seeds(curves: Sequence[Curve]) -> dict[float, tuple[float, float]]:
     """Means at the steps that every seed has."""
-    common = [step for step in curves[0] if all(step in curve for curve in curves)]
+    common = [step for step in curves[0] if all(step in curve for curve in curves)] if curves else []
     means = {step: np.mean([curve[step] for curve in curves], axis=0) for step in common}
     return {step: (float(nfe), float(decibel)) for step, (nfe, decibel) in means.items()}
 

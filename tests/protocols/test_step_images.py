@@ -365,3 +365,9 @@ def test_the_range_over_seeds_stands_beside_the_mean():
 def test_nothing_is_said_where_they_do_not_meet():
     assert StepConsistency().findings([record("rk4", 10, 400, 68.0), record("ddim", 5, 200, 50.0)]) == []
     assert StepConsistency().findings(BOTH[:2]) == []
+
+
+def test_a_ceiling_alone_has_no_curve():
+    records, arrays = records_and_arrays()
+    alone = [(record, kept) for record, kept in zip(records, arrays) if record.label in ("oracle", "ddpm")]
+    assert "psnr" not in StepConsistency().draw(*map(list, zip(*alone)))
