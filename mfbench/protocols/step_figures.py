@@ -105,7 +105,7 @@ def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, 
 
 
 def _local_orders(step: Array, distance: Array) -> str:
-    """Where the network, not the sampler, limits the order: that of the smallest and of the largest steps."""
+    """Where no power law holds, as where a network is what limits the error: both ends of the curve."""
     orders = local_orders(list(step), list(distance))
     return "local " + ", ".join(map(str, [*orders[:1], *orders[1:][-1:]])) if orders else ""
 

@@ -37,6 +37,9 @@ def draw_psnr(records: Sequence[Record]) -> Figure:
             line[1].plot(nfe, decibel, **look)
     for ax in line:
         ax.set_xscale("log")
+    steps = sorted({step for curve in curves.values() for step in curve})
+    line[0].set_xticks(steps, [f"{step:g}" for step in steps])
+    line[0].minorticks_off()
     style.label(line[0], title="equal steps", x="h (1/T)", y="PSNR to the exact solution\n(dB, range 1)")
     style.label(line[1], title="equal cost", x="network evaluations a sample")
     style.heading(figure, f"{seeds_of(records)}; none counts as more than {FINEST:.1f} dB")
