@@ -128,14 +128,14 @@ def show(ax: Any, picture: Array) -> None:
 
 
 def mosaic(images: Array, side: int) -> Array:
-    """Images (n, channels, h, w), `side` in a row, as one (rows h, side w, channels).
+    """Images (n, channels, h, w), `side` in a row, as one (height, width, channels).
 
-    What is missing in the last row is white.
+    White lines between them, a sixteenth of an image thick; what is missing in the last row is white.
     """
     n, channels, height, width = images.shape
-    rows = -(-n // side)
-    full = np.full((rows * side, channels, height, width), 255, dtype=np.uint8)
-    full[:n] = images
-    wide = full.reshape(rows, side, channels, height, width).transpose(0, 3, 1, 4, 2)
-    whole: Array = wide.reshape(rows * height, side * width, channels)
-    return whole
+    rows, gap = -(-n // side), max(1, height // 16)
+    full = np.full((rows * side, channels, height + gap, width + gap), 255, dtype=np.uint8)
+    full[:n, :, :height, :width] = images
+    wide = full.reshape(rows, side, *full.shape[1:]).transpose(0, 3, 1, 4, 2)
+    whole: Array = wide.reshape(rows * (height + gap), side * (width + gap), channels)
+    return whole[:-gap, :-gap]

@@ -258,10 +258,13 @@ def test_figures(channels):
 def test_mosaic():
     images = np.arange(3 * 2 * 2 * 2, dtype=np.uint8).reshape(3, 2, 2, 2)
     whole = mosaic(images, 2)
-    assert whole.shape == (4, 4, 2)
-    assert np.array_equal(whole[:2, 2:], images[1].transpose(1, 2, 0))
-    assert np.array_equal(whole[2:, :2], images[2].transpose(1, 2, 0))
-    assert (whole[2:, 2:] == 255).all()
+    assert whole.shape == (5, 5, 2)
+    assert np.array_equal(whole[:2, 3:], images[1].transpose(1, 2, 0))
+    assert np.array_equal(whole[3:, :2], images[2].transpose(1, 2, 0))
+    assert (whole[3:, 3:] == 255).all()
+    assert (whole[2] == 255).all()
+    assert (whole[:, 2] == 255).all()
+    assert np.array_equal(mosaic(images[:1], 1), images[0].transpose(1, 2, 0))
 
 
 def test_bytes_are_clamped_and_rounded():
