@@ -30,7 +30,8 @@ def require_features(features: Any) -> None:
 def features_of(images: Tensor, features: HasFeatures) -> Tensor:
     """(n, d) of images (n, channels, height, width), clamped to [0, 1]: as they would be shown."""
     with torch.no_grad():
-        found = torch.cat([features.features(part.clamp(0, 1)) for part in images.split(BATCH)])
+        parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        found = torch.cat([features.features(part.clamp(0, 1)) for part in parts])
     return checked_samples(found, (len(images), *found.shape[1:2]), features, "features")
 
 

@@ -71,7 +71,7 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
 def draw_grids(shown: Shown) -> Figure:
     """The data first, then a panel a generator."""
     columns = min(4, len(shown) + 1)
-    figure, axes = style.new_figure(-(-(len(shown) + 1) // columns), columns, panel=(2.4, 2.8))
+    figure, axes = style.new_figure(-(-(len(shown) + 1) // columns), columns, panel=(2.4, 3.1))
     for ax in axes.flat:
         style.plain(ax)
     show(axes.flat[0], mosaic(shown[0][1]["grid_held_out"], SIDE))
