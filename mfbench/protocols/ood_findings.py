@@ -9,6 +9,7 @@ import numpy as np
 
 from mfbench.contracts import Record
 from mfbench.identity import canonical
+from mfbench.protocols.ood_selection import selected
 from mfbench.protocols.showing import value_of
 
 
@@ -17,7 +18,11 @@ def findings(records: Sequence[Record]) -> list[str]:
     settings: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         settings[canonical(record.protocol_parameters)].append(record)
-    return [sentence for group in settings.values() for sentence in [*_highest(group), *_over_steps(group)]]
+    return [
+        sentence
+        for group in settings.values()
+        for sentence in [*_highest(group), *_over_steps(group), *selected(group)]
+    ]
 
 
 def _highest(records: Sequence[Record]) -> list[str]:
