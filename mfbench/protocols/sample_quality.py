@@ -65,8 +65,8 @@ Array = NDArray[Any]
 
 TIMED = 1000
 """Samples that one timed call draws."""
-PIXELS = 1024
-"""Most numbers of an image on whose pixels the classifier test is made: it takes minutes beyond."""
+PIXELS = 4096
+"""Most numbers of an image on whose pixels the classifier test is made: it takes a minute or more beyond."""
 
 
 class SampleQuality(EvaluationProtocol):

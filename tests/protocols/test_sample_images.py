@@ -160,12 +160,12 @@ def test_the_note_tells_of_the_bias_of_fid():
 
 
 def test_large_images_have_no_classifier_test_on_pixels():
-    data = Stripes(channels=3, side=20)
+    data = Stripes(channels=3, side=40)
     assert math.prod(data.shape) > PIXELS
     measurement = measure(Giving(data.val.x), data=data, count=40)
     parts = {part for metric, part in values_of(measurement) if metric == "c2st_accuracy"}
     assert parts == {"features"}
-    assert measurement.notes[0] == "no classifier test on pixels: more than 1024"
+    assert measurement.notes[0] == "no classifier test on pixels: more than 4096"
 
 
 def test_features_are_given_images_in_range():
