@@ -70,7 +70,9 @@ def ood_sets(
         raise UserError("ood_auroc: against is empty; name at least one other data set")
     if count is not None and count < 2:
         raise UserError(f"ood_auroc: count is {count}; two or more samples a set are needed")
-    names = distinct_names([data, *near, *against, *validation])
+    tested_sets = [data, *near, *against]
+    names = distinct_names(tested_sets)  # validation sets do not change what the tested ones are called
+    names += distinct_names([*tested_sets, *validation])[len(names) :]
     for name, other in zip(names[1:], [*near, *against, *validation]):
         require_alike(names[0], data, name, other)
     device = data.test.x
@@ -78,7 +80,7 @@ def ood_sets(
     def tested(name: str, each: Dataset) -> Part:
         return Part(name, each, each.test.x[:count].to(device))
 
-    seen, *unseen = (tested(*pair) for pair in zip(names, [data, *near, *against]))
+    seen, *unseen = (tested(*pair) for pair in zip(names, tested_sets))
     chosen_by: list[Part] = []
     if validation:
         chosen_by = [

@@ -103,6 +103,8 @@ def test_validation_sets_must_be_apart_from_what_is_tested():
     seen, near = Labelled([0, 1]), Labelled([2, 3], upside_down=True)
     values = values_of(evaluate(Sum(), [near], seen, validation=[Labelled([7])]))
     assert ("auroc", "validation: labelled(classes=[7])") in values
+    other, aside = Labelled([2], "other"), Labelled([7], "other")
+    assert ("auroc", "other") in values_of(evaluate(Sum(), [other], seen, validation=[aside]))
     no_set = r"validation: labelled\(classes=\[3, 7\]\) is no set to choose by, as labelled\("
     with pytest.raises(UserError, match=no_set):
         evaluate(Sum(), [near], seen, validation=[Labelled([3, 7])])
