@@ -129,8 +129,9 @@ def _registered(records: Iterable[Mapping[str, Any]], registry: Registry) -> dic
 
     catalog = Catalog(registry)
     resolver = Resolver(catalog, Path())
-    found = {}
-    for kind, name in sorted(_names(records)):
+    names, found = sorted(_names(records)), {}
+    catalog.read(names)  # in one child
+    for kind, name in names:
         try:
             card, defaults = registry.card(kind, name), resolver.defaults(kind, name)
         except UserError:

@@ -19,9 +19,14 @@ _SEED = 20181129
 
 
 def codes_and_factors(
-    codes: Values, factors: Values, *, codes_at_least: int = 1, factors_at_least: int = 1
+    codes: Values,
+    factors: Values,
+    *,
+    codes_at_least: int = 1,
+    factors_at_least: int = 1,
+    varying: bool = True,
 ) -> tuple[Array, Labels]:
-    """Finite codes (n, d) and integer factors (n, k), each of which varies; or ValueError."""
+    """Finite codes (n, d) and integer factors (n, k), each of which varies if asked for; or ValueError."""
     code = as_array(codes)
     factor = as_labels(factors, "factors")
     if code.ndim != 2 or code.shape[1] < codes_at_least:
@@ -29,6 +34,8 @@ def codes_and_factors(
     if not np.isfinite(code).all():
         raise ValueError("codes must be finite")
     _same_rows(len(code), factor, "codes")
+    if varying:
+        _all_vary(factor)
     if factor.shape[1] < factors_at_least:
         raise ValueError(f"factors must have shape (n, k) with k >= {factors_at_least}, not {factor.shape}")
     return code, factor
@@ -38,6 +45,7 @@ def factors_and_symbols(factors: Values, symbols: Values) -> tuple[Labels, Label
     """Integer factors (n, k), each of which varies, and messages (n, length); or ValueError."""
     factor, symbol = as_labels(factors, "factors"), as_labels(symbols, "symbols")
     _same_rows(len(symbol), factor, "symbols")
+    _all_vary(factor)
     return factor, symbol
 
 
@@ -46,7 +54,9 @@ def as_labels(values: Values, name: str) -> Labels:
     given = as_array(values)
     if given.ndim != 2 or not given.size:
         raise ValueError(f"{name} must be integers of shape (n, k) with n, k >= 1, not {given.shape}")
-    whole = np.isfinite(given) & (given == np.rint(given))
+    whole = (np.abs(given) < 2**53) & (
+        given == np.rint(given)
+    )  # beyond, floats skip integers; NaN is neither
     if not whole.all():
         row, column = np.argwhere(~whole)[0]
         raise ValueError(
@@ -119,10 +129,13 @@ def held_out(count: int, factors: Labels, rng: Generator | None) -> tuple[NDArra
 def _same_rows(count: int, factors: Labels, name: str) -> None:
     if count != len(factors):
         raise ValueError(f"{name} and factors must have one row an image, not {count} and {len(factors)}")
+
+
+def _all_vary(factors: Labels) -> None:
     for j, column in enumerate(factors.T):
         if np.ptp(column) == 0:
             raise ValueError(
-                f"factor {j} is {column[0]} in all {count} samples: leave out what does not vary"
+                f"factor {j} is {column[0]} in all {len(column)} samples: leave out what does not vary"
             )
 
 

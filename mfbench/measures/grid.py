@@ -20,25 +20,33 @@ By = Literal["axes", "cells", "identity"]
 _LARGEST = 2**24
 """Numbers in the largest table of cells by combinations of factors that is assigned (128 MiB)."""
 
+Piece = tuple[list[int], list[int], Array, Labels]
+"""(axes, factors, centres (m, a), values (m, f)): on the axes, a row of centres says a row of values."""
+
 
 @dataclass(frozen=True)
 class GridAssignment:
     """What the centres of a grid stand for. Made by `assign_grid`.
 
-    pieces: (axes, factors, centres (m, a), values (m, f)): read on these axes, a cell with these centres
-    says these values of these factors; a cell that is not listed says nothing. `centres` (m,): of the grid on
-    every axis, None for the integers.
+    pieces: see `Piece`; a cell that none lists says nothing. centres (m,): of the grid on every axis, None
+    for the integers. sizes: the numbers of codes and of factors.
     """
 
-    pieces: tuple[tuple[list[int], list[int], Array, Labels], ...]
+    pieces: tuple[Piece, ...]
     centres: Array | None
+    sizes: tuple[int, int]
 
     def correct(self, codes: Values, factors: Values) -> np.ndarray:
         """Whether each factor is read right, (n, k) bool, from codes (n, d).
 
         The mean over images is the accuracy of each factor, the mean of `.all(axis=1)` the joint one.
         """
-        code, factor = codes_and_factors(codes, factors)
+        code, factor = codes_and_factors(codes, factors, varying=False)
+        if (code.shape[1], factor.shape[1]) != self.sizes:
+            raise ValueError(
+                f"the assignment is one of {self.sizes[0]} codes to {self.sizes[1]} factors, not of "
+                f"{code.shape[1]} to {factor.shape[1]}"
+            )
         cells = nearest_centres(code, self.centres)
         right = np.zeros(factor.shape, dtype=bool)
         for axes, told, known, values in self.pieces:
@@ -94,7 +102,7 @@ def assign_grid(
         )
     cells = nearest_centres(code, grid)
     pieces = {"axes": _by_axes, "cells": _by_cells, "identity": _identity}[by](cells, factor)
-    return GridAssignment(tuple(pieces), grid)
+    return GridAssignment(tuple(pieces), grid, (code.shape[1], factor.shape[1]))
 
 
 def nearest_centres(codes: Array, centres: Array | None) -> Array:
@@ -106,7 +114,6 @@ def nearest_centres(codes: Array, centres: Array | None) -> Array:
     return nearest
 
 
-Piece = tuple[list[int], list[int], Array, Labels]
 _Distinct = tuple[np.ndarray, np.ndarray]
 """The distinct rows (m, a) of an array (n, a), and which of them each row is (n,)."""
 

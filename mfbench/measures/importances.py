@@ -15,8 +15,7 @@ class DCI:
     """Disentanglement, completeness and informativeness in [0, 1], higher = better.
 
     informativeness: mean held-out accuracy over factors (1 less the prediction error of the paper).
-    importance (d, k): of code i in predicting factor j; each column sums to 1, or is 0 where nothing
-    predicts.
+    importance (d, k): of code i in predicting factor j; a column sums to 1, or is 0 where nothing predicts.
     """
 
     disentanglement: float

@@ -16,7 +16,7 @@ from mfbench.measures.factors import (
 
 
 def mutual_information_gap(codes: Values, factors: Values, *, bins: int = BINS) -> float:
-    """MIG in [0, 1] (Chen et al. 2018, Eq. 6): is each factor told by one code dimension, and by no other?
+    """MIG in [0, 1] (Chen et al. 2018, section 4): is each factor told by one code, and by no other?
 
     codes (n, d), d >= 2, real; factors (n, k), integers. The mean over factors j of
     (I(c_i; v_j) - I(c_l; v_j)) / H(v_j), where code c_i tells most and c_l second most of v_j, by the plug-in
@@ -30,7 +30,7 @@ def mutual_information_gap(codes: Values, factors: Values, *, bins: int = BINS) 
 
 
 def modularity(codes: Values, factors: Values, *, bins: int = BINS) -> float:
-    """Modularity in [0, 1] (Ridgeway and Mozer 2018, Eq. 2): does each code tell of one factor only?
+    """Modularity in [0, 1] (Ridgeway and Mozer 2018): does each code tell of one factor only?
 
     codes (n, d), real; factors (n, k), k >= 2, integers. The mean over codes i of
     1 - (sum over j != j* of I_ij^2) / (I_ij*^2 (k - 1)), with I as in `mutual_information_gap` and j* the

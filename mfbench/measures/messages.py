@@ -48,9 +48,10 @@ def topographic_similarity(
 def positional_disentanglement(factors: Values, symbols: Values) -> float:
     """posdis in [0, 1]: does each position tell of one factor only?
 
-    mean over positions j that are not constant of (I(s_j; v_1) - I(s_j; v_2)) / H(s_j), with v_1 and v_2 the
-    factors, of k >= 2, that it tells most and second most of (Chaabouni et al. 2020, Eq. 1). 1: positions
-    tell of one factor each and of nothing else. Several may tell of the same factor, and none of another.
+    The mean, over the positions j that are not constant, of (I(s_j; v_1) - I(s_j; v_2)) / H(s_j), with v_1
+    and v_2 the factors, of k >= 2, that it tells most and second most of (Chaabouni et al. 2020). 1:
+    positions tell of one factor each and of nothing else. Several may tell of the same factor, and none of
+    another.
     """
     factor, symbol = factors_and_symbols(factors, symbols)
     return _mean_gap(factor, symbol)
@@ -60,7 +61,7 @@ def bag_of_symbols_disentanglement(factors: Values, symbols: Values, *, end: int
     """bosdis in [0, 1]: does each symbol tell, by how often it occurs, of one factor only?
 
     As `positional_disentanglement`, with the count of a symbol in the message in place of a position: for
-    languages whose order means nothing (Chaabouni et al. 2020, Eq. 2). `end`: the symbol that ends messages,
+    languages whose order means nothing (Chaabouni et al. 2020). `end`: the symbol that ends messages,
     0 as usual, which says nothing of its own and is left out; None where every symbol counts, as on a grid.
     """
     factor, symbol = factors_and_symbols(factors, symbols)

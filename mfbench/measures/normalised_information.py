@@ -27,14 +27,15 @@ class InfoMEC:
 def infomec(
     codes: Values, factors: Values, *, discrete: bool = False, rng: Generator | None = None
 ) -> InfoMEC:
-    """InfoMEC (Hsu et al. 2023, "Disentanglement via latent quantization", section 4).
+    """InfoMEC (Hsu et al. 2023, "Disentanglement via latent quantization").
 
     codes (n, d), real, or integers where `discrete`; factors (n, k), k >= 2, integers. With the normalised
     information N_ij = I(c_i; v_j) / H(v_j), from counts or by 10 nearest neighbours (`rng` breaks their
     ties): InfoM, the mean over active codes i of max_j N_ij / sum_j N_ij, and InfoC, the mean over factors j
-    of max_i N_ij / sum_i N_ij, both scaled to 0 where shares are equal; InfoE, the mean over factors of 1 -
-    (cross-entropy of a logistic regression on all codes) / H(v_j), on these samples. A code is active where
-    its range exceeds a 20th of the widest (where `discrete`: 0). InfoC is 0 with fewer than two active codes.
+    of max_i N_ij / sum_i N_ij, both scaled to 0 where shares are equal; InfoE, the mean over factors j of
+    1 - L_j / H(v_j), where L_j is the cross-entropy of a logistic regression on all codes, on these samples.
+    A code is active where its range exceeds a 20th of the widest (where `discrete`: 0). InfoC is 0 with fewer
+    than two active codes.
 
     The published code weighs classes alike in the regression and not in the cross-entropy; here neither does,
     which makes no difference to uniform factors and is predictive V-information for all others.

@@ -37,7 +37,7 @@ def factor_vae_score(
     batch_size: int = 64,
     least_deviation: float = 0.05,
 ) -> float:
-    """FactorVAE score in [0, 1] (Kim and Mnih 2018, section 4): does the stillest code tell the fixed factor?
+    """FactorVAE score in [0, 1] (Kim and Mnih 2018): does the code of least variance tell what is fixed?
 
     codes (n, d), real, and factors (n, k), k >= 2, integers, of random images. In each of many batches one
     factor, chosen at random, is held fixed, and the code with the least variance, relative to its variance
@@ -109,6 +109,6 @@ def _cast(
             raise ValueError(
                 f"the sampler gave codes {codes.shape} where {(len(chunk), size, shape[1])} are right"
             )
-        stillest = np.nanargmin(np.var(codes, axis=1, ddof=1) / scale, axis=1)
-        np.add.at(table, (chunk, stillest), 1)
+        chosen = np.nanargmin(np.var(codes, axis=1, ddof=1) / scale, axis=1)
+        np.add.at(table, (chunk, chosen), 1)
     return table

@@ -39,3 +39,15 @@ def mfbench_register(registry: Registrar) -> None:
         summary="exact density of the flow of the same name",
         reference="Yu et al. 2020",
     )
+    registry.generator(
+        "hierarchical_flow",
+        "mfbench_flows.hierarchical_flow:HierarchicalFlow",
+        summary="autoencoders of each level, and conditional flows on their codes",
+        reference="Tu et al. 2023",
+    )
+    registry.likelihood(
+        "hierarchical_flow",
+        "mfbench_flows.hierarchical_density:HierarchicalFlowDensity",
+        summary="log p(z), log p(y) or log p(x) of a level of the flow of the same name",
+        reference="Tu et al. 2023, Eq. 6-8",
+    )

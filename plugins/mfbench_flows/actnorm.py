@@ -20,11 +20,12 @@ class ActNorm(Step):
         self.log_scale = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        gain = (-self.log_scale).exp()
         log_det = -self.log_scale.sum() * x.shape[2] * x.shape[3]
-        return (x - self.shift) * (-self.log_scale).exp(), log_det.expand(len(x))
+        return torch.addcmul(-self.shift * gain, x, gain), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, features: Tensor | None = None) -> Tensor:
-        return z * self.log_scale.exp() + self.shift
+        return torch.addcmul(self.shift, z, self.log_scale.exp())
 
     @torch.no_grad()
     def initialise(self, x: Tensor, features: Tensor | None = None) -> Tensor:

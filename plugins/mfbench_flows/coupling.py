@@ -29,7 +29,7 @@ class AffineCoupling(Step):
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
         a, b = x[:, : self.kept], x[:, self.kept :]
         log_scale, shift = self._affine(a, features)
-        return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.flatten(1).sum(1)
+        return torch.cat([a, torch.addcmul(shift, b, log_scale.exp())], 1), log_scale.sum((1, 2, 3))
 
     def inverse(self, z: Tensor, features: Tensor | None = None) -> Tensor:
         a, b = z[:, : self.kept], z[:, self.kept :]
@@ -39,7 +39,7 @@ class AffineCoupling(Step):
     def _affine(self, a: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
         seen = a if features is None else torch.cat([a, features], 1)
         log_scale, shift = self.network(seen).chunk(2, 1)
-        return _LIMIT * torch.tanh(log_scale / _LIMIT), shift
+        return _LIMIT * torch.tanh(log_scale), shift
 
 
 def coupling_network(inputs: int, outputs: int, width: int) -> nn.Sequential:

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from mfbench import Unsupported
 from mfbench_flows.actnorm import ActNorm
 from mfbench_flows.convolution import InvertibleConvolution
 from mfbench_flows.coupling import AffineCoupling
@@ -40,10 +41,16 @@ class MultiscaleFlow(nn.Module):
     ) -> None:
         """`condition`: (channels, height, width) of the image that the flow is conditional on; its sides are
         multiples or fractions of those of every scale, and each scale has `features` channels of its own to
-        see it by. `who`: named where the size cannot be halved so often (Unsupported).
+        see it by. `who`: named where the size cannot be halved so often, and where the pixels of one channel
+        would be independent (Unsupported).
         """
         super().__init__()
         halved((shape[1], shape[2]), who, halvings)
+        if not halvings and condition is None and shape[0] == 1 and shape[1:] != (1, 1):
+            raise Unsupported(
+                f"{who}: a flow of one channel of {shape[1]} x {shape[2]}, which is not halved, takes its "
+                "pixels as independent"
+            )
         self.shapes = list(_scales(shape, halvings))
         self.conditional = condition is not None
         seen = features if self.conditional else 0

@@ -15,7 +15,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mfbench import Unsupported
 from mfbench_flows.haar import Haar
 from mfbench_flows.multiscale import MultiscaleFlow
 from mfbench_flows.sizes import Shape, can_halve, factors, halved
@@ -49,10 +48,13 @@ class WaveletPyramid(nn.Module):
                 MultiscaleFlow(detail, halvings=0, steps=steps, width=width, condition=low, features=features)
             )
             self.shapes.append(low)
-        _require_couplings(self.shapes[-1], who)
         self.haars, self.flows = nn.ModuleList(haars), nn.ModuleList(flows)
         self.coarsest = MultiscaleFlow(
-            self.shapes[-1], halvings=int(can_halve(size)), steps=steps, width=width
+            self.shapes[-1],
+            halvings=int(can_halve(size)),
+            steps=steps,
+            width=width,
+            who=f"{who}: levels = {levels}",
         )
         self.gains = [math.prod(haar.gain for haar in haars[:level]) for level in range(levels + 1)]
 
@@ -110,13 +112,3 @@ class WaveletPyramid(nn.Module):
         for i, flow in enumerate(self.flows):
             cast(MultiscaleFlow, flow).initialise(details[i], lows[i + 1] / self.gains[i + 1])
         self.coarsest.initialise(lows[-1])
-
-
-def _require_couplings(shape: Shape, who: str) -> None:
-    """Unsupported where a flow of several pixels would have one channel: they would be independent."""
-    channels, height, width = shape
-    if channels == 1 and height * width > 1 and not can_halve((height, width)):
-        raise Unsupported(
-            f"{who}: the coarsest low-pass would be grey, {height} x {width}, which cannot be squeezed; "
-            f"fewer levels are right"
-        )

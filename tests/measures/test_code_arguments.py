@@ -40,6 +40,8 @@ def test_factors_that_are_wrong_are_named(measure, factors):
         measured(measure, factors[:0], factors[:0])
     with pytest.raises(ValueError, match=r"factors must be integers: column 1 holds 0\.25"):
         measured(measure, factors, factors - [0, 0.75])
+    with pytest.raises(ValueError, match=r"factors must be integers: column 0 holds 1e\+300"):
+        measured(measure, factors, factors * [1e300, 1])
     with pytest.raises(ValueError, match="factors must be integers: column 0 holds nan"):
         measured(measure, factors, np.where(factors > 0, np.nan, factors))
     with pytest.raises(ValueError, match="factor 1 is 3 in all 30 samples"):

@@ -28,6 +28,16 @@ def test_noise_is_told_by_guessing():
     assert factor_vae_score(noise, factors) == pytest.approx(1 / 4, abs=0.03)
 
 
+def test_what_is_learnt_is_tested_on_other_votes():
+    factors = uniform(2_000, 4)
+    noise = np.random.default_rng(7).standard_normal((2_000, 4))
+    scores = [
+        factor_vae_score(noise, factors, rng=np.random.default_rng(seed), votes=20, held_out_votes=20)
+        for seed in range(100)
+    ]
+    assert np.mean(scores) == pytest.approx(1 / 4, abs=0.04)  # 0.49 on the votes that it learnt from
+
+
 def test_a_rotation_by_45_degrees_is_told_by_guessing():
     factors = uniform(5_000, 2)
     assert factor_vae_score(factors @ [[1.0, 1.0], [-1.0, 1.0]], factors) == pytest.approx(0.5, abs=0.03)

@@ -94,6 +94,17 @@ def test_cells_and_values_that_validation_never_saw_say_nothing(by):
     assert right.all(axis=1).tolist() == [True, False, False, False]
 
 
+def test_an_assignment_reads_images_that_are_all_alike_and_no_other_codes():
+    factors = two_digits(values=3)
+    known = assign_grid(factors, factors)
+    alike = np.ones((5, 2), dtype=int)
+    assert grid_accuracy(alike, alike, assignment=known) == 1
+    with pytest.raises(ValueError, match="one of 2 codes to 2 factors, not of 3 to 2"):
+        known.correct(np.ones((5, 3)), alike)
+    with pytest.raises(ValueError, match="one of 2 codes to 2 factors, not of 2 to 1"):
+        known.correct(alike, alike[:, :1])
+
+
 def test_assignments_on_few_images_flatter():
     rng = np.random.default_rng(5)
     few, many = rng.integers(0, 6, (50, 2)), rng.integers(0, 6, (20_000, 2))

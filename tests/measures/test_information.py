@@ -95,6 +95,8 @@ def test_histograms_are_those_of_numpy():
     codes = np.random.default_rng(4).standard_normal((300, 2))
     for column, binned in zip(codes.T, histogram_bins(codes, 7).T):
         np.testing.assert_array_equal(np.bincount(binned, minlength=7), np.histogram(column, 7)[0])
+    on_edges = np.arange(11.0)
+    assert histogram_bins(on_edges[:, None], 5)[:, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 4]
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.1, 1e17])

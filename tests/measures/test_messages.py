@@ -1,5 +1,6 @@
 """Topographic similarity, posdis and bosdis by hand and against slow and plain computations."""
 
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -113,6 +114,38 @@ def test_the_order_of_symbols_does_not_matter_to_bags():
     assert bag_of_symbols_disentanglement(factors, shuffled) == pytest.approx(1, abs=1e-12)
     assert positional_disentanglement(factors, shuffled) < 0.1
     assert positional_disentanglement(factors, words) == pytest.approx(1, abs=1e-12)
+
+
+def entropy(values):
+    shares = np.array(list(Counter(values).values())) / len(values)
+    return float(-np.sum(shares * np.log2(shares)))
+
+
+def mean_gap(factors, parts):
+    """The definition of posdis in counts of tuples and bits."""
+    gaps = []
+    for part in parts.T.tolist():
+        if entropy(part) > 0:
+            told = sorted(
+                entropy(part) + entropy(factor) - entropy(list(zip(part, factor)))
+                for factor in factors.T.tolist()
+            )
+            gaps.append((told[-1] - told[-2]) / entropy(part))
+    return np.mean(gaps)
+
+
+def test_both_equal_their_definition_on_messages_at_random():
+    rng = np.random.default_rng(3)
+    factors = rng.integers(0, [2, 3, 5], (200, 3))
+    symbols = np.where(rng.random((200, 4)) < 0.6, factors[:, [0, 1, 2, 2]], rng.integers(0, 5, (200, 4)))
+    symbols[:, 0] = 1
+    assert positional_disentanglement(factors, symbols) == pytest.approx(
+        mean_gap(factors, symbols), abs=1e-12
+    )
+    counts = np.stack([(symbols == word).sum(axis=1) for word in range(1, 5)], axis=1)
+    assert bag_of_symbols_disentanglement(factors, symbols) == pytest.approx(
+        mean_gap(factors, counts), abs=1e-12
+    )
 
 
 def test_bad_requests_are_named():

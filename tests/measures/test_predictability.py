@@ -83,6 +83,13 @@ def test_explicitness_does_not_depend_on_scale_and_bears_dead_codes():
     assert explicitness(dead, factors) == pytest.approx(explicitness(codes, factors), abs=1e-4)
 
 
+def test_explicitness_is_measured_on_held_out_samples():
+    # as many codes of noise as samples: the regression learns them by heart
+    factors = binary(120, 1)
+    noise = np.random.default_rng(9).standard_normal((120, 80))
+    assert explicitness(noise, factors) == pytest.approx(0.5, abs=0.2)
+
+
 def test_a_value_that_is_not_held_out_is_left_out_of_explicitness():
     factors = np.append(binary(500, 1), [[2]], axis=0)
     assert explicitness(factors.astype(float), factors) == pytest.approx(1, abs=0.01)
