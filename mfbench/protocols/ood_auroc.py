@@ -62,9 +62,26 @@ class OODAuroc(EvaluationProtocol):
 
     kind: ClassVar[str] = "likelihood"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("auroc", primary=True, description="P(seen scores above unseen); overall: mean over the sets"),
-        Metric("average_precision", description="area under precision-recall, seen as positive (AUPR-in)"),
-        Metric("fpr_at_95_tpr", better="lower", description="unseen accepted where 95 % of the seen are"),
+        Metric(
+            "auroc",
+            primary=True,
+            description="P(seen scores above unseen); overall: mean over the sets",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "average_precision",
+            description="area under precision-recall, seen as positive (AUPR-in)",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "fpr_at_95_tpr",
+            better="lower",
+            description="unseen accepted where 95 % of the seen are",
+            lowest=0,
+            highest=1,
+        ),
         Metric("mean_log_density", "nats", better=None, description="of each set; not for pure scores"),
     )
     workload: ClassVar[str] = "scores 1,000 samples"

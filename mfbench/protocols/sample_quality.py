@@ -75,18 +75,64 @@ class SampleQuality(EvaluationProtocol):
     kind: ClassVar[str] = "generator"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("energy_distance", "data units", "lower", primary=True, description="unbiased; 0 on average"),
-        Metric("sliced_wasserstein", "data units", "lower", description="order 2, 512 projections"),
+        Metric("sliced_wasserstein", "data units", "lower", description="order 2, 512 projections", lowest=0),
         Metric("mmd", "", "lower", description="squared, Gaussian kernel, unbiased"),
-        Metric("c2st_accuracy", "", None, description="of a classifier; 0.5: samples and data look alike"),
-        Metric("c2st_p", "", None, description="permutation p of that accuracy"),
-        Metric("precision", "", "higher", description="samples within the support of the data"),
-        Metric("density", "", None, description="how deep within it; 1 on average for the data's own law"),
-        Metric("recall", "", "higher", description="data within the support of the samples"),
-        Metric("coverage", "", "higher", description="data with a sample nearby"),
+        Metric(
+            "c2st_accuracy",
+            "",
+            None,
+            description="of a classifier; 0.5: samples and data look alike",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "c2st_p",
+            "",
+            None,
+            description="permutation p of that accuracy",
+            lowest=0,
+            highest=1,
+            p_value=True,
+        ),
+        Metric(
+            "precision",
+            "",
+            "higher",
+            description="samples within the support of the data",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "density",
+            "",
+            None,
+            description="how deep within it; 1 on average for the data's own law",
+            lowest=0,
+        ),
+        Metric(
+            "recall", "", "higher", description="data within the support of the samples", lowest=0, highest=1
+        ),
+        Metric("coverage", "", "higher", description="data with a sample nearby", lowest=0, highest=1),
         Metric("kid", "", "lower", description="images: kernel distance of features, unbiased"),
-        Metric("fid", "", "lower", description="images: Fréchet distance of features; biased upwards"),
-        Metric("copying", "", None, description="images: P(sample nearer to training data than held-out)"),
-        Metric("copied", "", None, description="images: samples nearer to it than all but 5 % of held-out"),
+        Metric(
+            "fid", "", "lower", description="images: Fréchet distance of features; biased upwards", lowest=0
+        ),
+        Metric(
+            "copying",
+            "",
+            None,
+            description="images: P(sample nearer to training data than held-out)",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "copied",
+            "",
+            None,
+            description="images: samples nearer to it than all but 5 % of held-out",
+            lowest=0,
+            highest=1,
+        ),
     )
     workload: ClassVar[str] = "draws 1,000 samples"
 

@@ -77,11 +77,18 @@ class StepConsistency(EvaluationProtocol):
     kind: ClassVar[str] = "sampler"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
-            "distance", "data units", "lower", primary=True, description="mean, to the exact ODE solution"
+            "distance",
+            "data units",
+            "lower",
+            primary=True,
+            description="mean, to the exact ODE solution",
+            lowest=0,
         ),
-        Metric("rms_distance", "data units", "lower", description="root mean square of the same"),
-        Metric("median_distance", "data units", "lower", description="median of the same"),
-        Metric("self_distance", "data units", "lower", description="mean, to the own result at h = 1"),
+        Metric("rms_distance", "data units", "lower", description="root mean square of the same", lowest=0),
+        Metric("median_distance", "data units", "lower", description="median of the same", lowest=0),
+        Metric(
+            "self_distance", "data units", "lower", description="mean, to the own result at h = 1", lowest=0
+        ),
         Metric("energy_distance", "data units", "lower", description="samples against held-out data"),
         Metric("energy_floor", "data units", None, description="held-out against held-out data"),
         *METRICS,

@@ -27,13 +27,41 @@ Array = NDArray[Any]
 METRICS = (
     Metric("psnr", "dB", "higher", description="images: mean, to the exact ODE solution, range 1"),
     Metric("self_psnr", "dB", "higher", description="images: the same, to the own result at h = 1"),
-    Metric("ssim", "", "higher", description="images: mean, to the exact ODE solution"),
-    Metric("self_ssim", "", "higher", description="images: the same, to the own result at h = 1"),
-    Metric("lpips", "", "lower", description="images: mean (AlexNet), to the exact ODE solution"),
-    Metric("self_lpips", "", "lower", description="images: the same, to the own result at h = 1"),
-    Metric("label_agreement", "", "higher", description="images with the label of the exact solution"),
-    Metric("self_label_agreement", "", "higher", description="with that of the own result at h = 1"),
-    Metric("classifier_accuracy", "", None, description="of the classifier that labels, on held-out data"),
+    Metric("ssim", "", "higher", description="images: mean, to the exact ODE solution", lowest=-1, highest=1),
+    Metric(
+        "self_ssim",
+        "",
+        "higher",
+        description="images: the same, to the own result at h = 1",
+        lowest=-1,
+        highest=1,
+    ),
+    Metric("lpips", "", "lower", description="images: mean (AlexNet), to the exact ODE solution", lowest=0),
+    Metric("self_lpips", "", "lower", description="images: the same, to the own result at h = 1", lowest=0),
+    Metric(
+        "label_agreement",
+        "",
+        "higher",
+        description="images with the label of the exact solution",
+        lowest=0,
+        highest=1,
+    ),
+    Metric(
+        "self_label_agreement",
+        "",
+        "higher",
+        description="with that of the own result at h = 1",
+        lowest=0,
+        highest=1,
+    ),
+    Metric(
+        "classifier_accuracy",
+        "",
+        None,
+        description="of the classifier that labels, on held-out data",
+        lowest=0,
+        highest=1,
+    ),
 )
 """The metrics that only images have."""
 
