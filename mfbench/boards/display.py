@@ -17,7 +17,7 @@ MOST_COLUMNS = 6
 """Values side by side in one table of the other metrics."""
 
 MOST_PARTS = 4
-"""Parts of the primary metric that stand beside it in the main table; where there are more, only their means."""
+"""Parts of the primary metric that stand beside it in the main table; of more than these, their means."""
 
 _ARROWS: Mapping[str | None, str] = {"higher": " ↑", "lower": " ↓", None: ""}
 _FACTS = {"bound": "bound", "labels": "labels used", "deterministic": "deterministic"}
