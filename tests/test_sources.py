@@ -47,6 +47,18 @@ def test_comments_docstrings_and_layout_do_not_count(package, text):
     assert package("alpha/target.py", text) == package("alpha/target.py", "def f(x):\n    return x + 1\n")
 
 
+def test_what_only_registers_does_not_count(package):
+    """A name more in a package makes no result of its other names stale."""
+    package("alpha/target.py", "def f(x):\n    return x + 1\n")
+    package("alpha/other.py", "y = 1\n")
+    imports = "@mfbench.hookimpl\ndef mfbench_register(registry):\n    import alpha.other\n"
+    before = package("alpha/__init__.py", f"import mfbench\n{imports}")
+    more = "    _more(registry)\n\ndef _more(registry):\n    registry.sampler('b', 'alpha.other:B')\n"
+    assert package("alpha/__init__.py", f"import mfbench\n{imports}{more}") == before
+    assert package("alpha/other.py", "y = 2\n") == before
+    assert package("alpha/__init__.py", f"import mfbench\nx = 1\n{imports}") != before
+
+
 @pytest.mark.parametrize(
     "text",
     [

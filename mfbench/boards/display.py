@@ -17,7 +17,7 @@ MOST_COLUMNS = 6
 """Values side by side in one table of the other metrics."""
 
 MOST_PARTS = 4
-"""Parts of the primary metric that stand beside it in the main table; where there are more, none does."""
+"""Parts of the primary metric that stand beside it in the main table; of more than these, their means."""
 
 _ARROWS: Mapping[str | None, str] = {"higher": " ↑", "lower": " ↓", None: ""}
 _FACTS = {"bound": "bound", "labels": "labels used", "deterministic": "deterministic"}
@@ -148,7 +148,7 @@ def _main_parts(table: Table) -> list[str]:
     """The parts of the primary metric, where they are few enough to stand beside it."""
     primary = table.primary
     parts = [part for name, part in _value_columns(table) if primary and name == primary.name and part]
-    return parts if len(parts) <= MOST_PARTS else []
+    return parts if len(parts) <= MOST_PARTS else [part for part in parts if part.endswith(" mean")]
 
 
 def _in_main(table: Table, metric: str, part: str) -> bool:

@@ -25,6 +25,7 @@ _LEGEND = (
     "where the sides differ; a number without one has none. From five seeds on it is Student's t over the "
     "seeds; below, it is made of the intervals within the seeds where the metric has them, and where not it "
     "is the range over the seeds, from the smallest value to the largest, which is no 95 % interval. "
+    "A p-value over several seeds is twice their mean (at most 1), which is a p-value however they depend. "
     "↑ higher is better, ↓ lower is better.",
     "**Costs.** NFE: network evaluations a sample. Memory: what the timed call holds at most: on a CPU by "
     "how much the process grows during it, on CUDA what the allocator gives out. Fit: mean seconds of "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from mfbench.contracts import Metric
 from mfbench.measures import intervals
 
 _WIDTH = 2 * 1.959963984540054
@@ -40,6 +41,18 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
         for place, key in enumerate(keys)
     ]
     return pd.DataFrame(lines, columns=list(SUMMARY_COLUMNS))
+
+
+def in_range(values: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:
+    """The lines of one table with intervals that end where a metric must, and p-values that are some."""
+    known = {metric.name: metric for metric in metrics}
+    of = [known.get(name, Metric("")) for name in values["metric"]]
+    lowest = np.array([-np.inf if metric.lowest is None else metric.lowest for metric in of])
+    highest = np.array([np.inf if metric.highest is None else metric.highest for metric in of])
+    several = np.array([metric.p_value for metric in of], dtype=bool) & (values["seeds"] > 1).to_numpy()
+    ends = {name: values[name].clip(lowest, highest).mask(several) for name in ("ci_low", "ci_high")}
+    value = values["value"].mask(several, (2 * values["value"]).clip(upper=1))
+    return values.assign(value=value, **ends, rule=values["rule"].mask(several, "twice the mean of p-values"))
 
 
 def _rounded(value: float) -> float:

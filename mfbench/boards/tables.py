@@ -72,7 +72,14 @@ def build(bundle: Bundle) -> list[Table]:
     values_of = {str(key): part for key, part in values.groupby(values["row"].map(tables), sort=False)}
     rules_of = _rules(tables, bundle.comparisons)
     return [
-        _table(names[key], part, values_of.get(key, values[:0]), metrics[key], rules_of.get(key, {}), bundle)
+        _table(
+            names[key],
+            part,
+            summaries.in_range(values_of.get(key, values[:0]), metrics[key]),
+            metrics[key],
+            rules_of.get(key, {}),
+            bundle,
+        )
         for key, part in ((str(key), part) for key, part in frame.groupby("table", sort=False))
     ]
 

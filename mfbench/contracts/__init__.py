@@ -7,6 +7,7 @@ from mfbench.contracts.abilities import (
     Certifies,
     EstimatesDimension,
     HasELBO,
+    HasFeatures,
     KnowsOutliers,
     Reconstructor,
     SuperResolver,
@@ -17,6 +18,7 @@ from mfbench.contracts.dataspec import DataSpec
 from mfbench.contracts.defense import Defense
 from mfbench.contracts.disentangler import Disentangler
 from mfbench.contracts.generator import DiffusionModel, GenerativeModel
+from mfbench.contracts.history import ImageHistory
 from mfbench.contracts.likelihood import DiffusionLikelihood, Likelihood
 from mfbench.contracts.method import FileRef, Method, Progress, Ref, Role
 from mfbench.contracts.noise import NoisePredictor, NoiseSchedule
@@ -46,6 +48,8 @@ __all__ = [
     "FileRef",
     "GenerativeModel",
     "HasELBO",
+    "HasFeatures",
+    "ImageHistory",
     "KnowsOutliers",
     "Likelihood",
     "Measurement",

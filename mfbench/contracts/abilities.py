@@ -61,3 +61,11 @@ class EstimatesDimension(ABC):
     @abstractmethod
     def intrinsic_dimension(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         """(n,) estimates, real-valued, of the dimension of the data's support at x, points of data space."""
+
+
+class HasFeatures(ABC):
+    """Has a feature space in which images are compared by what they show."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """(n, d), deterministic: what the last layer of a classifier sees of the images x."""

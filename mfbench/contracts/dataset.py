@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mfbench.contracts.dataspec import DataSpec
+from mfbench.contracts.history import ImageHistory
 from mfbench.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -106,6 +107,14 @@ class Dataset:
         identity = [self.name, self.version, dict(self.parameters), self.seed, dict(self.files())]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def history(self) -> ImageHistory | None:
+        """What the images went through; None for points, and where it is not known.
+
+        Two sets that both tell it can be refused as an out-of-distribution pair.
+        """
+        return None
+
     def spec(self, device: Any = "cpu", dtype: Any = None) -> DataSpec:
         """What `Method.build` is given."""
         names = self.train.names
@@ -157,6 +166,10 @@ class _View(Dataset):
 
     def files(self) -> Mapping[str, str]:
         return self.base.files()
+
+    @property
+    def history(self) -> ImageHistory | None:
+        return self.base.history
 
     def make_split(self, split: str) -> Split:
         made: Split = getattr(self.base, split)

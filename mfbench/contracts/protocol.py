@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 class Metric:
     """A column of the board. Exactly one metric of a protocol is `primary`: methods are ranked by it.
 
-    `better` is None for a metric that describes and does not judge (a mean log-density).
+    `better` is None for a metric that describes and does not judge (a mean log-density). `lowest`, `highest`:
+    what it can be at all; intervals over the seeds end there. `p_value`: over several seeds boards show
+    min(1, 2 x mean) without an interval, which is a p-value again, however the seeds depend on each other
+    (Rüschendorf 1982).
     """
 
     name: str
@@ -25,6 +28,9 @@ class Metric:
     better: Literal["higher", "lower"] | None = "higher"
     primary: bool = False
     description: str = ""
+    lowest: float | None = None
+    highest: float | None = None
+    p_value: bool = False
 
 
 @dataclass(frozen=True)

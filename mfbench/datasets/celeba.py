@@ -106,6 +106,10 @@ class CelebA(StoredImages):
                 f"`mfbench data download {self.name}` says how to get the images"
             ) from None
 
+    @property
+    def from_jpeg(self) -> bool:
+        return True  # at full size, of qualities nobody published
+
     def part(self, name: str) -> RawImages:
         lists = self._lists
         rows = np.flatnonzero(lists.part == PARTS.index(name))

@@ -163,12 +163,17 @@ class Cifar10Jpeg(StoredImages):
     name = "cifar10_jpeg"
     native = (3, 32, 32)
     official = ("all",)
+    from_quality = 75
     # Passed on as one array by those who made it; nobody publishes a SHA-256 of it.
     sources = (SourceFile("cifar10_jpeg/cifar10_jpeg_test_2k.npz"),)
     how_to_get = (
         "it has no public address; put {folder}/cifar10_jpeg/cifar10_jpeg_test_2k.npz there with the arrays "
         "images (n, 32, 32, 3) uint8, labels (n,), classes (10,), or use cifar10 with jpeg_quality = 75"
     )
+
+    @property
+    def from_jpeg(self) -> bool:
+        return True
 
     def part(self, name: str) -> RawImages:
         path = self.path(self.sources[0])

@@ -81,6 +81,11 @@ class ImageFolder(StoredImages):
             raise UserError(f"{self.folder}: holds no image ({', '.join(SUFFIXES)})")
         return names
 
+    @property
+    def from_jpeg(self) -> bool:
+        """Whether any file is a JPEG, by its ending."""
+        return any(name.lower().endswith((".jpg", ".jpeg")) for name in self._names)
+
     def part(self, name: str) -> RawImages:
         paths = [self.folder / each for each in self._names]
         y, classes = self._labels()

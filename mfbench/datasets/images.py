@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfbench.contracts import Dataset, Split
+from mfbench.contracts.history import ImageHistory
 from mfbench.datasets.preprocessing import Channels, Levels, Pixels, Preprocessing, Shape, dequantise, to_unit
 from mfbench.errors import UserError
 from mfbench.identity import derive_seed
@@ -50,12 +52,15 @@ class ImageDataset(Dataset):
 
     native: (channels, height, width) of what `raw` gives; where it depends on a parameter, set it before
         calling `super().__init__`.
+    from_jpeg: the images are stored as JPEG, or were once.
+    from_quality: of that JPEG, where it is known and the same for all.
 
     The preprocessing is among the parameters, and so in the digest. A subclass with parameters of its own
     adds them to `self.parameters`: the registry sets these, but a class may be used without it.
     """
 
     native: Shape
+    from_quality: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -72,6 +77,22 @@ class ImageDataset(Dataset):
         self.parameters = asdict(self.preprocessing)
         self.preprocessing.check(self.native)
         self.shape = self.preprocessing.shape(self.native)
+
+    @property
+    def from_jpeg(self) -> bool:
+        return False
+
+    @property
+    def history(self) -> ImageHistory:
+        """What the stored images went through, and what the preprocessing adds to it."""
+        chosen = self.preprocessing
+        again = chosen.jpeg_quality is not None
+        return ImageHistory(
+            colour=self.native[0] == 3 and chosen.channels != "grey",
+            jpeg=again or self.from_jpeg,
+            jpeg_quality=chosen.jpeg_quality if again else self.from_quality,
+            dequantised=chosen.dequantise,
+        )
 
     def raw(self, split: str) -> RawImages:
         """The images of "train", "val" or "test" as they are stored or drawn; the same for the same seed."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from mfbench.contracts.history import ImageHistory
 from mfbench.datasets.digits import Digits
 from mfbench.datasets.drawn import Drawn
 from mfbench.datasets.idx import Mnist
@@ -65,6 +66,10 @@ class DigitPairs(ImageDataset):
             "digits": list(digits),
             "held_out": held_out and list(held_out),
         }
+
+    @property
+    def history(self) -> ImageHistory:
+        return replace(self._digits.history, dequantised=self.preprocessing.dequantise)
 
     def raw(self, split: str) -> RawImages:
         rng = np.random.default_rng(derive_seed(self.name, split, self.seed))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mfbench.contracts import Dataset
 
-_KEPT = 4
+_KEPT = 8
 
 
 class DatasetCache:

@@ -54,9 +54,18 @@ class DensityAccuracy(EvaluationProtocol):
 
     kind: ClassVar[str] = "likelihood"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("rms_error", "nats", "lower", primary=True, description="root mean square of the error"),
+        Metric(
+            "rms_error", "nats", "lower", primary=True, description="root mean square of the error", lowest=0
+        ),
         Metric("bias", "nats", None, description="mean error: method minus truth"),
-        Metric("spearman", "", "higher", description="rank correlation with the true log-density"),
+        Metric(
+            "spearman",
+            "",
+            "higher",
+            description="rank correlation with the true log-density",
+            lowest=-1,
+            highest=1,
+        ),
     )
     workload: ClassVar[str] = "scores 1,000 samples"
 

@@ -25,9 +25,9 @@ Key = tuple[type[Sampler], str, float, str]
 
 
 class EndPoints:
-    """The last `at_most` end points, none of more than `largest` numbers."""
+    """The last `at_most` end points, of at most `largest` numbers together (256 MiB in float32)."""
 
-    def __init__(self, at_most: int = 32, largest: int = 2**18) -> None:
+    def __init__(self, at_most: int = 32, largest: int = 2**26) -> None:
         self.at_most = at_most
         self.largest = largest
         self._known: OrderedDict[Key, Tensor] = OrderedDict()
@@ -43,9 +43,12 @@ class EndPoints:
         if key not in self._known:
             self._known[key] = draw()
         self._known.move_to_end(key)
-        while len(self._known) > self.at_most:
+        while len(self._known) > self.at_most or self._size() > self.largest:
             self._known.popitem(last=False)
         return self._known[key].clone()
+
+    def _size(self) -> int:
+        return sum(points.numel() for points in self._known.values())
 
 
 def plain_parameters(sampler: Sampler) -> str | None:

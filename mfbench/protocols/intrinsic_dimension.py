@@ -56,10 +56,26 @@ class IntrinsicDimension(EvaluationProtocol):
 
     kind: ClassVar[str] = "likelihood"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("absolute_error", "dimensions", "lower", primary=True, description="mean absolute error"),
+        Metric(
+            "absolute_error", "dimensions", "lower", primary=True, description="mean absolute error", lowest=0
+        ),
         Metric("bias", "dimensions", None, description="mean error: estimate minus truth"),
-        Metric("within_half", "", "higher", description="share of errors of at most one half"),
-        Metric("spearman", "", "higher", description="rank correlation with the true dimension"),
+        Metric(
+            "within_half",
+            "",
+            "higher",
+            description="share of errors of at most one half",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "spearman",
+            "",
+            "higher",
+            description="rank correlation with the true dimension",
+            lowest=-1,
+            highest=1,
+        ),
     )
     ability: ClassVar[type | None] = EstimatesDimension
     workload: ClassVar[str] = "estimates the dimension at 1,000 points"

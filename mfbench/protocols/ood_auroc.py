@@ -3,21 +3,25 @@
 Question. A likelihood fitted on one data set scores that set's test split and the test split of each
 other set. How often does a seen sample score above an unseen one?
 
-Needs. A likelihood; an in-distribution set; one or more other sets of the same shape. Methods that are
-shown the other set (`KnowsOutliers`) score each pair anew; they are ceilings.
+Needs. A likelihood; an in-distribution set; one or more other sets of the same shape and, for images, with
+the same history of compression. Methods that are shown the other set (`KnowsOutliers`) score each pair anew;
+they are ceilings.
 
 Measurement. For each other set, with in-distribution as the positive class: AUROC with DeLong's interval,
 average precision (AUPR-in) and the false-positive rate at 95 % true positives, both with bootstrap
-intervals. The rank is by the unweighted mean AUROC over the sets. The mean log-density of every set stands
-beside it: the paper's Fig. 5 asks whether the seen set's is highest.
+intervals. The rank is by the unweighted mean AUROC over the sets. Where some are said to be near, the means
+over the near and over the far ones are parts as well. The mean log-density of every set stands beside it: the
+paper's Fig. 5 asks whether the seen set's is highest. Sets to choose parameters by are scored on validation
+splits, and count for nothing else.
 
-References. Tu et al. 2023, Fig. 5; DeLong, DeLong and Clarke-Pearson 1988; Hendrycks and Gimpel 2017.
+References. Tu et al. 2023, Fig. 5; DeLong, DeLong and Clarke-Pearson 1988; Hendrycks and Gimpel 2017;
+Zhang et al. 2023 (OpenOOD v1.5) for near, far and validation sets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,7 +46,7 @@ from mfbench.protocols.counting import cost, count_evaluations
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.ood_figures import draw, kept
 from mfbench.protocols.ood_findings import findings
-from mfbench.protocols.ood_parts import Part, parts
+from mfbench.protocols.ood_parts import VALIDATION, Part, ood_sets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,9 +62,26 @@ class OODAuroc(EvaluationProtocol):
 
     kind: ClassVar[str] = "likelihood"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("auroc", primary=True, description="P(seen scores above unseen); overall: mean over the sets"),
-        Metric("average_precision", description="area under precision-recall, seen as positive (AUPR-in)"),
-        Metric("fpr_at_95_tpr", better="lower", description="unseen accepted where 95 % of the seen are"),
+        Metric(
+            "auroc",
+            primary=True,
+            description="P(seen scores above unseen); overall: mean over the sets",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "average_precision",
+            description="area under precision-recall, seen as positive (AUPR-in)",
+            lowest=0,
+            highest=1,
+        ),
+        Metric(
+            "fpr_at_95_tpr",
+            better="lower",
+            description="unseen accepted where 95 % of the seen are",
+            lowest=0,
+            highest=1,
+        ),
         Metric("mean_log_density", "nats", better=None, description="of each set; not for pure scores"),
     )
     workload: ClassVar[str] = "scores 1,000 samples"
@@ -73,15 +94,21 @@ class OODAuroc(EvaluationProtocol):
         rng: torch.Generator,
         clock: Clock,
         against: list[Ref],
+        near: list[Annotated[Ref, "dataset"]] | None = None,
+        validation: list[Annotated[Ref, "dataset"]] | None = None,
         count: int | None = None,
         spread_rounds: int = 0,
     ) -> Measurement:
-        """Score `data.test` and the test split of each set in `against`.
+        """Score `data.test` and the test split of each set in `near` and `against`.
 
+        near: unseen sets that are near the seen one; those of `against` are then the far ones.
+        validation: sets to choose parameters by, apart from all that are tested; their validation splits are
+            scored beside that of the seen set.
         count: samples a set, the first of its test split (None: all of them).
         spread_rounds: rounds over which the spread of Eq. 23 is kept for the figure (0: none).
         """
-        seen, *unseen = parts(data, against, count)
+        sets = ood_sets(data, against, near or (), validation or (), count)
+        seen, unseen = sets.seen, sets.unseen
         streams = Streams(rng)
         timed = _timed(seen)
         clock.measure(lambda: _scores(method, timed, unseen[0], streams))
@@ -91,7 +118,8 @@ class OODAuroc(EvaluationProtocol):
         with count_evaluations(method) as counter:
             pairs = dict(_scored_pairs(method, seen, unseen, streams))
         groups = combined_placements(pairs)
-        values = separations(pairs, groups, streams("bootstrap"))
+        values = separations(pairs, groups, streams("bootstrap"), sets.groups)
+        values += validation_aurocs(method, sets.validation, streams)
         densities = mean_log_densities(method, [seen, *unseen], pairs, streams)
         scored = sum(len(part.x) for part in [seen, *unseen])
         nfe, notes = cost(counter, scored)
@@ -104,32 +132,63 @@ class OODAuroc(EvaluationProtocol):
         )
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
-        """Score histograms, ROC curves and, in two dimensions, points coloured by log-density."""
+        """Score histograms and ROC curves; in two dimensions, points coloured by log-density; of images, the
+        ones with the highest and lowest scores; AUROC on tested over that on validation sets.
+        """
         return draw(records, arrays)
 
     def findings(self, records: Sequence[Record]) -> list[str]:
-        """Which set has the highest mean log-density by each method, and AUROC over a method's steps."""
+        """Which set has the highest mean log-density by each method, AUROC over a method's steps, and what is
+        chosen on the validation sets, with its AUROC on those that are tested.
+        """
         return findings(records)
 
 
 def separations(
-    pairs: Mapping[str, tuple[Array, Array]], groups: Mapping[str, Array], rng: torch.Generator
+    pairs: Mapping[str, tuple[Array, Array]],
+    groups: Mapping[str, Array],
+    rng: torch.Generator,
+    families: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Value]:
-    """How well the scores tell the seen set from each other set, and on average (part "")."""
+    """How well the scores tell the seen set from each other set, and on average (part "").
+
+    families: by part, the sets of further means.
+    """
     sizes = {name: len(scores_in) + len(scores_out) for name, (scores_in, scores_out) in pairs.items()}
     aurocs = {name: measures.delong(*pair) for name, pair in pairs.items()}
     resampled = measures.ranking_bootstrap(list(pairs.values()), rng=rng)
     values = [Value("auroc", "", *mean_auroc(list(aurocs.values()), groups))]
+    examples = {"": _examples(groups)}
+    for part, names in (families or {}).items():
+        own = combined_placements({name: pairs[name] for name in names})
+        values.append(Value("auroc", part, *mean_auroc([aurocs[name] for name in names], own)))
+        examples[part] = _examples(own)
     values += [Value("auroc", name, a.value, sizes[name], a.low, a.high) for name, a in aurocs.items()]
     for measure, draws in zip((measures.average_precision, measures.fpr_at_95_tpr), resampled, strict=True):
         metric = measure.__name__
         each = {name: measure(*pair) for name, pair in pairs.items()}
-        mean = measures.percentile(float(np.mean(list(each.values()))), draws.mean(axis=0))
-        values.append(Value(metric, "", mean.value, _examples(groups), mean.low, mean.high))
+        for part, names in {"": list(pairs), **(families or {})}.items():
+            rows = [list(pairs).index(name) for name in names]
+            mean = measures.percentile(float(np.mean([each[n] for n in names])), draws[rows].mean(axis=0))
+            values.append(Value(metric, part, mean.value, examples[part], mean.low, mean.high))
         for (name, value), row in zip(each.items(), draws, strict=True):
             interval = measures.percentile(value, row)
             values.append(Value(metric, name, value, sizes[name], interval.low, interval.high))
     return values
+
+
+def validation_aurocs(method: Likelihood, sets: Sequence[Part], streams: Streams) -> list[Value]:
+    """AUROC on the sets to choose by, the seen set first among them: of each, and the mean of several."""
+    if not sets:
+        return []
+    pairs = dict(_scored_pairs(method, sets[0], sets[1:], streams))
+    aurocs = {name: measures.delong(*pair) for name, pair in pairs.items()}
+    sizes = {name: len(scores_in) + len(scores_out) for name, (scores_in, scores_out) in pairs.items()}
+    values = [Value("auroc", name, a.value, sizes[name], a.low, a.high) for name, a in aurocs.items()]
+    if len(pairs) == 1:
+        return values
+    mean = mean_auroc(list(aurocs.values()), combined_placements(pairs))
+    return [Value("auroc", VALIDATION, *mean), *values]
 
 
 def combined_placements(pairs: Mapping[str, tuple[Array, Array]]) -> dict[str, Array]:

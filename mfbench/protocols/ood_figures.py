@@ -1,7 +1,8 @@
 """The figures of `ood_auroc`, and what a measurement keeps for them.
 
 Kept arrays, by group ("in", "out:<set>"): `score:<group>` (n,), for two-dimensional data `point:<group>`
-(n, 2), and where asked for `spread:<group>`, the standard deviation over rounds at some of these points.
+(n, 2), and where asked for `spread:<group>`, the standard deviation over rounds at some of these points;
+for images `image:<group>`, some with the highest and the lowest scores.
 Methods that are shown the other set have scores of the seen set for each: `score:in:<set>`.
 """
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import DiffusionLikelihood, KnowsOutliers, Likelihood, Record
 from mfbench.protocols import style
+from mfbench.protocols.ood_images import beside, draw_examples, kept_images
+from mfbench.protocols.ood_selection import draw_selection
 from mfbench.protocols.showing import (
     Kept,
     evenly,
@@ -49,6 +52,12 @@ FENCE = 3.0
 a log-ratio's tail is long on the seen set as well."""
 SQUARE = (1.9, 1.9)
 """One panel of a point cloud, in inches."""
+SIDE_BY_SIDE = 6
+"""Methods in one figure of histograms by set; the next ones have a figure of their own."""
+CURVES = 4
+"""Panels of ROC curves in a row."""
+TITLE_LINE = 0.2
+"""Height of a further line of a title, in inches."""
 
 
 def kept(
@@ -59,8 +68,10 @@ def kept(
     spread_rounds: int,
     streams: Streams,
 ) -> dict[str, Array]:
-    """A few thousand scores a set, with their points in two dimensions, as small as a figure allows."""
-    arrays: dict[str, Array] = {}
+    """A few thousand scores a set, with their points in two dimensions or some of their images, as small as a
+    figure allows.
+    """
+    arrays = kept_images(seen, unseen, pairs)
     for name, (scores_in, scores_out) in pairs.items():
         group = f"in:{name}" if isinstance(method, KnowsOutliers) else "in"
         arrays[f"score:{group}"] = scores_in[evenly(len(scores_in), DRAWN)].astype(np.float32)
@@ -85,11 +96,18 @@ def has_rounds(method: Likelihood) -> TypeGuard[DiffusionLikelihood]:
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
-    """Score histograms, ROC curves, and points coloured by score and by spread where they were kept."""
+    """Score histograms, ROC curves, and what else was kept: points coloured by score and spread, images."""
     shown = one_of_each(records, arrays)
     if not shown:
         return {}
-    figures = {"scores": draw_scores(shown), "roc": draw_roc(shown)}
+    pictured = [pair for pair in shown if "image:in" in pair[1]]
+    figures = draw_histograms(shown) if pictured else {"scores": draw_scores(shown)}
+    figures["roc"] = draw_roc(shown)
+    if pictured:
+        figures["examples"] = draw_examples(pictured, set_names(pictured))
+    selection = draw_selection(records)
+    if selection is not None:
+        figures["validation"] = selection
     ranked = [pair for pair in shown if {"point:in", "score:in"} <= pair[1].keys()]
     if ranked:
         figures["points"] = draw_points(ranked, "score")
@@ -127,29 +145,62 @@ def draw_scores(shown: Shown) -> Figure:
     return figure
 
 
+def draw_histograms(shown: Shown) -> dict[str, Figure]:
+    """Fig. 2's layout: a column a method; a row a set, the seen one first, and all of them in the last."""
+    pages = [shown[start : start + SIDE_BY_SIDE] for start in range(0, len(shown), SIDE_BY_SIDE)]
+    names = set_names(shown)
+    return {
+        "scores" if number == 0 else f"scores_{number + 1}": _histogram_page(page, names)
+        for number, page in enumerate(pages)
+    }
+
+
+def _histogram_page(shown: Shown, names: Sequence[str]) -> Figure:
+    figure, axes = style.new_figure(len(names) + 2, len(shown), panel=(2.1, 1.2), sharex="col", sharey="col")
+    data = shown[0][0].data
+    titles = [f"{data}\n(seen)", *map(in_lines, names), "all"]
+    for column, (record, kept) in zip(axes.T, shown):
+        for place, ax in enumerate(column):
+            every = place == len(column) - 1
+            _histograms(ax, kept, names, None if every else ["", *names][place])
+            ax.set_yticks([])
+        column[0].set_title(in_lines(record.label), fontsize=7)
+        column[-1].set_xlabel(unit_of(record))
+    for ax, title in zip(axes[:, 0], titles):
+        beside(ax, title)
+    style.heading(figure, f"{_seeds(shown)}; scores beyond robust quantiles are in the first and last bin")
+    shared_legend(figure, axes[-1], columns=4)
+    return figure
+
+
 def _seeds(shown: Shown) -> str:
     return seeds_of(record for record, _ in shown)
 
 
-def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
-    """Scores beyond the range shown are counted in its first and last bin, which do not set the height."""
+def _histograms(ax: Axes, kept: Kept, names: Sequence[str], only: str | None = None) -> None:
+    """Scores beyond the range shown are counted in its first and last bin, which do not set the height.
+
+    only: the one set shown, "" for the seen one; the height is that of all, so that panels compare.
+    """
     low, high = _range(kept, "score")
     bins = np.linspace(low, high, 60)
     highest = 0.0
 
-    def outline(group: str, text: str, **look: Any) -> None:
+    def outline(group: str, of: str, text: str, **look: Any) -> None:
         nonlocal highest
         if f"score:{group}" in kept:
-            heights, _ = np.histogram(np.clip(kept[f"score:{group}"], low, high), bins, density=True)
-            ax.stairs(heights, bins, label=text, **look)
+            scores = kept[f"score:{group}"].astype(np.float64)  # in float32 the ends may lie off the bins
+            heights, _ = np.histogram(np.clip(scores, low, high), bins, density=True)
+            if only is None or only == of:
+                ax.stairs(heights, bins, label=text, **look)
             highest = max(highest, float(heights[1:-1].max()))
 
-    outline("in", "seen", fill=True, color="0.8")
+    outline("in", "", "seen", fill=True, color="0.8")
     for place, name in enumerate(names):
         line = style.series_style(place)
         look = {"color": line["color"], "linestyle": line["linestyle"]}
-        outline(f"in:{name}", f"seen, against {name}", fill=True, alpha=0.25, color=line["color"])
-        outline(f"out:{name}", name, linewidth=1.4, **look)
+        outline(f"in:{name}", "", f"seen, against {name}", fill=True, alpha=0.25, color=line["color"])
+        outline(f"out:{name}", name, name, linewidth=1.4, **look)
     if highest > 0:
         ax.set_ylim(0.0, 1.1 * highest)
 
@@ -157,17 +208,22 @@ def _histograms(ax: Axes, kept: Kept, names: Sequence[str]) -> None:
 def draw_roc(shown: Shown) -> Figure:
     """One panel an unseen set: ROC curves of all methods."""
     names, looks = set_names(shown), looks_of(record for record, _ in shown)
-    figure, axes = style.new_figure(1, len(names), panel=(2.7, 3.2), sharey=True)
-    for ax, name in zip(axes.flat, names):
+    columns, titles = min(CURVES, len(names)), [in_lines(f"against {name}") for name in names]
+    height = 3.2 + TITLE_LINE * max(title.count("\n") for title in titles)
+    figure, axes = style.new_figure(-(-len(names) // columns), columns, panel=(2.7, height), sharey=True)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for ax, name, title in zip(axes.flat, names, titles):
         ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8)
         for record, kept in shown:
             line = looks[record.label] | {"markevery": 0.12, "markersize": 3.5}
             scores_in = kept.get(f"score:in:{name}", kept.get("score:in"))
             if scores_in is not None and f"score:out:{name}" in kept:
                 ax.plot(*_roc(scores_in, kept[f"score:out:{name}"]), **line, label=record.label)
-        style.label(ax, title=f"against {name}", x="false-positive rate")
+        style.label(ax, title=title, x="false-positive rate")
         ax.set_box_aspect(1)
-    axes[0, 0].set_ylabel("true-positive rate")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("true-positive rate")
     style.heading(figure, _seeds(shown))
     shared_legend(figure, axes.flat, columns=3)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,6 +28,18 @@ class Order:
 
     def __str__(self) -> str:
         return f"order {self.value:.1f} (h {self.smallest:g} to {self.largest:g})"
+
+
+def local_orders(steps: Sequence[float], errors: Sequence[float]) -> list[Order]:
+    """The orders between neighbouring steps, by rising h: what is to be seen where no power law holds.
+
+    Of the same errors as `asymptotic_order`: finite and above rounding, one a step.
+    """
+    usable = sorted({(h, e) for h, e in zip(steps, errors) if np.isfinite(e) and e > ROUNDING})
+    return [
+        Order(float(np.log(above / below) / np.log(large / small)), small, large)
+        for (small, below), (large, above) in pairwise(usable)
+    ]
 
 
 def asymptotic_order(steps: Sequence[float], errors: Sequence[float]) -> Order | None:

@@ -78,3 +78,5 @@ def _montage(ax: Axes, images: Array) -> None:
     rows = [np.concatenate(list(pair), axis=2) for pair in (four[:2], four[2:])]
     mosaic = np.moveaxis(np.concatenate(rows, axis=1), 0, 2)
     ax.imshow(mosaic.squeeze(), cmap="gray" if mosaic.shape[2] == 1 else None, vmin=0, vmax=255)
+    ax.axhline(images.shape[2] - 0.5, color="1", linewidth=1.5)  # between the images
+    ax.axvline(images.shape[3] - 0.5, color="1", linewidth=1.5)

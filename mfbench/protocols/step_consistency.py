@@ -12,9 +12,11 @@ Euclidean distance per sample, in data space, to the reference's end point (mean
 and median beside it) and to the sampler's own end point at h = 1. All samplers: energy distance of the
 samples to held-out data, beside its floor, the validation split against the test split. NFE: rows sent
 through the network a sample. One RK4 step costs four evaluations where one DDIM step costs one, so the
-figures show equal h and equal NFE.
+figures show equal h and equal NFE. Of images also PSNR, SSIM and LPIPS to the same two end points, and how
+often a classifier gives both the same label.
 
-References. Tu et al. 2023, Fig. 7 and 8; Székely and Rizzo 2013.
+References. Tu et al. 2023, Fig. 6 to 8; Székely and Rizzo 2013; Wang et al. 2004 (SSIM); Zhang et al. 2018
+(LPIPS).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from mfbench import measures
 from mfbench.contracts import (
     Clock,
     Dataset,
+    Defense,
     DiffusionModel,
     EvaluationProtocol,
     Measurement,
@@ -52,6 +55,7 @@ from mfbench.protocols.energy import energy_to
 from mfbench.protocols.sample_figures import kept
 from mfbench.protocols.step_figures import draw
 from mfbench.protocols.step_findings import findings
+from mfbench.protocols.step_images import METRICS, agreement, likeness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,13 +77,21 @@ class StepConsistency(EvaluationProtocol):
     kind: ClassVar[str] = "sampler"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
-            "distance", "data units", "lower", primary=True, description="mean, to the exact ODE solution"
+            "distance",
+            "data units",
+            "lower",
+            primary=True,
+            description="mean, to the exact ODE solution",
+            lowest=0,
         ),
-        Metric("rms_distance", "data units", "lower", description="root mean square of the same"),
-        Metric("median_distance", "data units", "lower", description="median of the same"),
-        Metric("self_distance", "data units", "lower", description="mean, to the own result at h = 1"),
+        Metric("rms_distance", "data units", "lower", description="root mean square of the same", lowest=0),
+        Metric("median_distance", "data units", "lower", description="median of the same", lowest=0),
+        Metric(
+            "self_distance", "data units", "lower", description="mean, to the own result at h = 1", lowest=0
+        ),
         Metric("energy_distance", "data units", "lower", description="samples against held-out data"),
         Metric("energy_floor", "data units", None, description="held-out against held-out data"),
+        *METRICS,
     )
     workload: ClassVar[str] = "draws 1,000 samples"
 
@@ -94,9 +106,14 @@ class StepConsistency(EvaluationProtocol):
         step: float = 1.0,
         count: int = 2000,
         reference: Annotated[Ref, "sampler"] = "oracle",
+        classifier: Annotated[Ref | None, "defense"] = None,
     ) -> Measurement:
-        """Draw `count` samples of `generator` with the sampler at `step` = h (units of 1/T)."""
+        """Draw `count` samples of `generator` with the sampler at `step` = h (units of 1/T).
+
+        `classifier`: whose labels of images are compared, those of its undefended `logits`.
+        """
         check(generator, step, count)
+        check_classifier(classifier, data)
         streams = Streams(rng)
         start = starts(count, data, streams)
         timed = start[torch.arange(TIMED, device=start.device) % count]
@@ -112,6 +129,7 @@ class StepConsistency(EvaluationProtocol):
             energy_to(others, held_out).as_value("energy_floor"),
         ]
         scores: dict[str, Array] = {}
+        notes = remarks(method, step)
         if method.deterministic:
             adaptive = method.evaluations_per_step is None
             exact = own = samples  # where running the same thing again could only give the same
@@ -121,16 +139,19 @@ class StepConsistency(EvaluationProtocol):
                 own = known_end_points(method, generator, start, streams)
             scores = {"samples": distances(samples, exact)}
             values += [*to_exact(scores["samples"], streams), to_own(distances(samples, own))]
-        return Measurement(
-            values, scores, kept(samples, held_out), nfe=counter.rows / count, notes=remarks(method, step)
-        )
+            if is_images(data):
+                found, said = likeness(samples, exact, own)
+                values, notes = [*values, *found], [*notes, *said]
+            if classifier is not None:
+                values += agreement(classifier, samples, exact, own, data.test)
+        return Measurement(values, scores, kept(samples, held_out), nfe=counter.rows / count, notes=notes)
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
-        """Samples over h, and error against h and against NFE with the fitted order."""
+        """Samples over h, and error (of images also PSNR) against h and against NFE with the fitted order."""
         return draw(records, arrays)
 
     def findings(self, records: Sequence[Record]) -> list[str]:
-        """The deterministic sampler that reaches an rms error of 1e-3 with the fewest evaluations."""
+        """Who reaches an rms error of 1e-3 with the fewest evaluations; on images, RK4 against DDIM in dB."""
         return findings(records)
 
 
@@ -145,6 +166,20 @@ def check(generator: DiffusionModel, step: float, count: int) -> None:
     last = generator.predictor.schedule.num_steps
     if step > last:
         raise Unsupported(f"a step of h = {step:g} is longer than the whole schedule of T = {last} steps")
+
+
+def check_classifier(classifier: Defense | None, data: Dataset) -> None:
+    """UserError for a classifier of anything but images: labels are those of values in [0, 1]."""
+    if classifier is not None and not is_images(data):
+        raise UserError(
+            f"step_consistency: classifier {type(classifier).__name__}: {data.name} holds no images "
+            "(channels, height, width); leave it out"
+        )
+
+
+def is_images(data: Dataset) -> bool:
+    """Whether samples have shape (channels, height, width)."""
+    return len(data.shape) == 3
 
 
 def starts(count: int, data: Dataset, streams: Streams) -> Tensor:

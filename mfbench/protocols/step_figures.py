@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.orders import asymptotic_order
+from mfbench.protocols.orders import asymptotic_order, local_orders
 from mfbench.protocols.showing import Kept, looks_of, one_of_each, seeds_of, shared_legend, value_of
 from mfbench.protocols.step_findings import TARGET, costs_of, error_by_cost, generator_of
+from mfbench.protocols.step_psnr import draw_psnr
 from mfbench.protocols.step_samples import draw_samples, step_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
-    """Sample grids over h, and error curves, for each generator among the records."""
+    """Sample grids over h, and error curves (of images also PSNR), for each generator among the records."""
     figures: dict[str, Figure] = {}
     groups: dict[str, list[tuple[Record, Kept]]] = defaultdict(list)
     for record, kept in zip(records, arrays):
@@ -38,6 +39,8 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
         figures[f"error{ending}"] = draw_errors(of_group)
         if any(np.isfinite(value_of(record, "rms_distance")) for record in of_group):
             figures[f"accuracy{ending}"] = draw_accuracy(of_group)
+        if any(np.isfinite(value_of(r, "psnr")) for r in of_group if r.role == "method"):
+            figures[f"psnr{ending}"] = draw_psnr(of_group)
     return figures
 
 
@@ -46,7 +49,8 @@ def draw_errors(records: Sequence[Record]) -> Figure:
     figure, (line,) = style.new_figure(1, 3, panel=(3.3, 3.4))
     for label, look in looks_of(records).items():
         rows = [record for record in records if record.label == label]
-        _error_lines(line, label, _over_seeds(rows), look)
+        images = any(np.isfinite(value_of(record, "psnr")) for record in rows)
+        _error_lines(line, label, _over_seeds(rows), look, images)
     floors = [floor for record in records if np.isfinite(floor := value_of(record, "energy_floor"))]
     if floors:
         line[2].axhline(float(np.mean(floors)), color="0.5", linewidth=0.8, label="held-out data")
@@ -85,18 +89,25 @@ def _over_seeds(records: Sequence[Record]) -> Array:
     return np.array([values[values[:, 0] == step].mean(axis=0) for step in np.unique(values[:, 0])])
 
 
-def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, Any]) -> None:
+def _error_lines(line: Sequence[Axes], label: str, rows: Array, look: dict[str, Any], images: bool) -> None:
     step, nfe, distance, energy = rows.T
     shown = np.isfinite(distance) & (distance > 0)
     if shown.any():
         order = asymptotic_order(list(step), list(distance))
-        text = f"{label}: {order}" if order else label
+        said = str(order) if order else _local_orders(step, distance) if images else ""
+        text = f"{label}: {said}" if said else label
         line[0].plot(step[shown], distance[shown], **look)
         line[1].plot(nfe[shown], distance[shown], **look)
     else:
         text = label
     adaptive = len(np.unique(nfe)) == 1
     line[2].plot(nfe, energy, **(look | {"marker": "*"} if adaptive else look), label=text)
+
+
+def _local_orders(step: Array, distance: Array) -> str:
+    """Where no power law holds, as where a network is what limits the error: both ends of the curve."""
+    orders = local_orders(list(step), list(distance))
+    return "local " + ", ".join(map(str, [*orders[:1], *orders[1:][-1:]])) if orders else ""
 
 
 def draw_accuracy(records: Sequence[Record]) -> Figure:

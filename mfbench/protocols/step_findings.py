@@ -1,4 +1,7 @@
-"""What a board of samplers says in a sentence: who reaches a given accuracy with the fewest evaluations."""
+"""What a board of samplers says in a sentence: who reaches a given accuracy with the fewest evaluations.
+
+Of images also how RK4 and DDIM compare in dB.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from mfbench.contracts import Record
 from mfbench.protocols.showing import value_of
+from mfbench.protocols.step_psnr import psnr_findings
 
 TARGET = 1e-3
 """The rms distance to the exact solution that counts as accurate, data units."""
@@ -25,11 +29,15 @@ class Cost:
 
 
 def findings(records: Sequence[Record]) -> list[str]:
-    """A sentence for each generator among the records."""
+    """Sentences for each generator among the records."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[generator_of(record)].append(record)
-    return [sentence for name, group in groups.items() for sentence in _sentence(name, group)]
+    return [
+        sentence
+        for name, group in groups.items()
+        for sentence in [*_sentence(name, group), *psnr_findings(name, group)]
+    ]
 
 
 def _sentence(generator: str, records: Sequence[Record]) -> list[str]:

@@ -12,6 +12,7 @@ from mfbench.contracts import Record
 from mfbench.protocols import style
 from mfbench.protocols.sample_figures import SQUARE, picture
 from mfbench.protocols.showing import Kept, in_lines, seeds_of, value_of
+from mfbench.protocols.step_images import FINEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +66,9 @@ def columns_of(records: Sequence[Record]) -> list[float]:
 
 def _caption(record: Record) -> str:
     distance, energy = value_of(record, "distance"), value_of(record, "energy_distance")
+    decibel = value_of(record, "psnr")
+    if np.isfinite(decibel):
+        return f"PSNR {decibel:.1f} dB" if decibel < FINEST - 1e-6 else "the exact solution"
     return f"distance {distance:.2g}" if np.isfinite(distance) else f"energy distance {energy:.2g}"
 
 

@@ -1,8 +1,9 @@
 """Hashes of source code: what a result depends on besides what was asked.
 
 A target's hash covers the syntax trees of its module and of the modules that it imports, directly or not,
-from its own distribution and from the bench's measuring code. Comments, docstrings and formatting do not
-count, nor does the version of Python. Nothing is imported. Other libraries are provenance, not identity.
+from its own distribution and from the bench's measuring code. Comments, docstrings, formatting and what only
+registers do not count, nor does the version of Python. Nothing is imported. Other libraries are provenance,
+not identity.
 """
 
 from __future__ import annotations
@@ -225,7 +226,7 @@ def _written(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         yield "["
         for item in node:
-            if not _is_remark(item):
+            if not (_is_remark(item) or _registers(item)):
                 yield from _written(item)
                 yield ","
         yield "]"
@@ -242,8 +243,15 @@ def _is_remark(node: object) -> bool:
     )
 
 
+def _registers(node: object) -> bool:
+    """Whether this is a function of one argument called `registry`: no number depends on what it does."""
+    return isinstance(node, ast.FunctionDef) and [each.arg for each in node.args.args] == ["registry"]
+
+
 def _statements(tree: ast.AST) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """The imports in a tree, those inside functions included, those for the type checker not."""
+    if _registers(tree):
+        return
     if isinstance(tree, ast.If) and _is_type_checking(tree.test):
         for node in tree.orelse:
             yield from _statements(node)

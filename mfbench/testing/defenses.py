@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mfbench.contracts import HasFeatures
 from mfbench.protocols.checked import checked_samples
-from mfbench.testing.findings import require
+from mfbench.testing.findings import NotApplicable, require
 from mfbench.testing.methods import Check, MethodChecks
 
 LEARNED = 0.8
@@ -25,7 +26,7 @@ class DefenseChecks(MethodChecks):
         return logits
 
     def own(self) -> list[Check]:
-        return [self.logits, self.gradients, self.purification, self.accuracy]
+        return [self.logits, self.features, self.gradients, self.purification, self.accuracy]
 
     def logits(self) -> None:
         """(n, classes), finite, undefended and defended."""
@@ -39,6 +40,19 @@ class DefenseChecks(MethodChecks):
                 self.method,
                 "defended_logits",
             )
+
+    def features(self) -> None:
+        """Where it has features: (n, d), finite, the same at every call, for one image and for many."""
+        if not isinstance(self.method, HasFeatures):
+            raise NotApplicable("it has no features")
+        found = self.method.features(self.inputs.clone())
+        require(
+            isinstance(found, Tensor) and found.ndim == 2, "features must return a tensor of shape (n, d)"
+        )
+        for count in (1, len(self.inputs)):
+            answer = self.method.features(self.inputs[:count].clone())
+            checked_samples(answer, (count, found.shape[1]), self.method, "features")
+        require(torch.equal(answer, found), "features differ between two calls with the same images")
 
     def gradients(self) -> None:
         """`logits` is differentiable in x, with finite gradients."""

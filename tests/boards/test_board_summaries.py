@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mfbench.boards.summaries import SUMMARY_COLUMNS, over_seeds
+from mfbench.boards.summaries import SUMMARY_COLUMNS, in_range, over_seeds
+from mfbench.contracts import Metric
 from mfbench.measures import intervals
 
 
@@ -51,3 +52,23 @@ def test_nothing_makes_an_empty_frame():
     found = over_seeds(frame({}))
     assert found.empty
     assert tuple(found.columns) == SUMMARY_COLUMNS
+
+
+def test_intervals_end_where_the_metric_does_and_p_values_stay_some():
+    metrics = [Metric("share", lowest=0, highest=1), Metric("p", p_value=True), Metric("free")]
+    lines = pd.DataFrame(
+        [
+            ("share", 0.9, 0.7, 1.1, 5),
+            ("p", 0.3, -0.2, 0.8, 5),
+            ("p", 0.8, 0.1, 1.5, 3),
+            ("p", 0.3, 0.1, 0.5, 1),
+        ]
+        + [("free", 0.9, 0.7, 1.1, 5), ("unknown", 0.9, -9.0, 9.0, 5)],
+        columns=["metric", "value", "ci_low", "ci_high", "seeds"],
+    ).assign(rule="student")
+    found = in_range(lines, metrics)
+    nan = float("nan")
+    np.testing.assert_array_equal(found["value"], [0.9, 0.6, 1.0, 0.3, 0.9, 0.9])
+    np.testing.assert_array_equal(found["ci_low"], [0.7, nan, nan, 0.1, 0.7, -9.0])
+    np.testing.assert_array_equal(found["ci_high"], [1.0, nan, nan, 0.5, 1.1, 9.0])
+    assert [rule.startswith("twice") for rule in found["rule"]] == [False, True, True, False, False, False]

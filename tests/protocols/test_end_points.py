@@ -94,3 +94,13 @@ def test_what_is_given_away_can_be_written_to():
     for _ in range(2):
         memory.recall(DDIM(), exact(), START, 1.0, draw).zero_()
     assert torch.equal(memory.recall(DDIM(), exact(), START, 1.0, draw), torch.ones(5, 2))
+
+
+def test_all_together_are_kept_within_bounds():
+    memory, draw = EndPoints(largest=25), Drawn()
+    for step in (1.0, 2.0, 3.0):  # 10 numbers each
+        memory.recall(DDIM(), exact(), START, step, draw)
+    memory.recall(DDIM(), exact(), START, 2.0, draw)
+    assert draw.times == 3
+    memory.recall(DDIM(), exact(), START, 1.0, draw)
+    assert draw.times == 4

@@ -1,0 +1,53 @@
+"""Sets to choose by: what keeps them apart from the sets that are tested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mfbench.contracts import Dataset
+from mfbench.errors import UserError
+
+if TYPE_CHECKING:
+    from mfbench.protocols.ood_parts import Part
+
+
+def require_apart(validation: Sequence[Part], tested: Sequence[Part]) -> None:
+    """UserError where a validation set is of the same kind as a tested one.
+
+    Two sets of one name are, unless both say which `classes` they show, of the same `labels`, and share none.
+    """
+    for part in validation:
+        for other in tested:
+            if part.data.name == other.data.name and not _other_classes(part.data, other.data):
+                raise UserError(
+                    f"ood_auroc: {part.name} is no set to choose by, as {other.name} is tested; two sets of "
+                    "one name count as different where both say their `classes` and share none of them"
+                )
+
+
+def _other_classes(one: Dataset, other: Dataset) -> bool:
+    mine, theirs = (each.parameters.get("classes") for each in (one, other))
+    if not mine or not theirs or set(mine) & set(theirs):
+        return False
+    return one.parameters.get("labels") == other.parameters.get("labels")
+
+
+def require_unshared(validation: Sequence[Part], tested: Sequence[Part]) -> None:
+    """UserError where a sample to choose by is, value for value, a sample that is tested."""
+    known = {part.name: _fingerprints(part) for part in tested}
+    for part in validation:
+        mine = _fingerprints(part)
+        for name, theirs in known.items():
+            if mine & theirs:
+                raise UserError(
+                    f"ood_auroc: {len(mine & theirs)} samples of {part.name} are also in the test split of "
+                    f"{name}; sets to choose by must share none with those that are tested"
+                )
+
+
+def _fingerprints(part: Part) -> set[bytes]:
+    """Hashes of the samples, the same where all values are."""
+    rows = part.x.detach().flatten(1).cpu().numpy()
+    return {hashlib.sha256(row.tobytes()).digest() for row in rows}
