@@ -62,8 +62,9 @@ def test_intervals_end_where_the_metric_does_and_p_values_stay_some():
             ("p", 0.3, -0.2, 0.8, 5),
             ("p", 0.8, 0.1, 1.5, 3),
             ("p", 0.3, 0.1, 0.5, 1),
-        ]
-        + [("free", 0.9, 0.7, 1.1, 5), ("unknown", 0.9, -9.0, 9.0, 5)],
+            ("free", 0.9, 0.7, 1.1, 5),
+            ("unknown", 0.9, -9.0, 9.0, 5),
+        ],
         columns=["metric", "value", "ci_low", "ci_high", "seeds"],
     ).assign(rule="student")
     found = in_range(lines, metrics)
