@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mfbench import Dataset, DataSpec, GenerativeModel, Likelihood, Progress, Ref, UserError
+from mfbench_baselines.arguments import require_at_least
 from mfbench_baselines.seeds import seed_from
 
 
@@ -34,6 +35,8 @@ class SplineFlow(GenerativeModel):
         batch: int = 512,
         learning_rate: float = 2e-3,
     ) -> None:
+        require_at_least("zuko", 1, transforms=transforms, width=width, bins=bins, batch=batch)
+        require_at_least("zuko", 0, depth=depth, iterations=iterations, learning_rate=learning_rate)
         self.transforms, self.width, self.depth, self.bins = transforms, width, depth, bins
         self.iterations, self.batch, self.learning_rate = iterations, batch, learning_rate
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mfbench import Dataset, DataSpec, Likelihood, Progress, UserError
+from mfbench_baselines.arguments import require_positive
 
 PAIRS_AT_ONCE = 2**18
 """Distances held at a time: 1 MiB in float32, which stays in a CPU's cache."""
@@ -35,8 +36,8 @@ class KernelDensity(Likelihood):
     """Gaussian kernel density; `bandwidth` in data units (None: leave-one-out maximum likelihood)."""
 
     def __init__(self, bandwidth: float | None = None) -> None:
-        if bandwidth is not None and not bandwidth > 0:
-            raise UserError(f"kde: bandwidth must be above 0, not {bandwidth}")
+        if bandwidth is not None:
+            require_positive("kde", bandwidth=bandwidth)
         self.bandwidth = bandwidth
 
     def build(self, spec: DataSpec) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from mfbench import Dataset, DataSpec, GenerativeModel, Likelihood, Method, Progress, UserError
+from mfbench_baselines.arguments import require_at_least
 from mfbench_baselines.seeds import seed_from
 
 NUMBERS_AT_ONCE = 2**22
@@ -75,8 +76,7 @@ class _Fitted(Method):
     """What the likelihood and the generator share: the fit and its state."""
 
     def __init__(self, components: int = 50) -> None:
-        if components < 1:
-            raise UserError(f"gmm: components must be at least 1, not {components}")
+        require_at_least("gmm", 1, components=components)
         self.components = components
 
     def build(self, spec: DataSpec) -> None:

@@ -18,6 +18,7 @@ from mfbench import (
     Role,
     Unsupported,
 )
+from mfbench_baselines.arguments import require_at_least
 
 
 class OracleDensity(Likelihood):
@@ -72,6 +73,7 @@ class ExactDiffusion(DiffusionModel):
     """
 
     def __init__(self, num_steps: int = 1000, sampler: Annotated[Ref, "sampler"] = "ddim") -> None:
+        require_at_least("exact_diffusion", 2, num_steps=num_steps)
         self.num_steps = num_steps
         self.sampler = sampler
 

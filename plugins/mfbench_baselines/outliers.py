@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mfbench import Dataset, Likelihood, Progress
+from mfbench_baselines.arguments import require_at_least
 from mfbench_baselines.seeds import seed_from
 
 
@@ -31,6 +32,7 @@ class IsolationForestScore(_Detector):
     """Isolation forest (Liu, Ting and Zhou 2008): minus the anomaly score, in [-1, 0]."""
 
     def __init__(self, trees: int = 100) -> None:
+        require_at_least("isolation_forest", 1, trees=trees)
         self.trees = trees
 
     def make(self, seed: int) -> Any:
@@ -43,6 +45,7 @@ class LocalOutlierFactorScore(_Detector):
     """Local outlier factor (Breunig et al. 2000): minus the factor, about -1 for inliers."""
 
     def __init__(self, neighbours: int = 20) -> None:
+        require_at_least("lof", 1, neighbours=neighbours)
         self.neighbours = neighbours
 
     def make(self, seed: int) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mfbench import Dataset, DataSpec, DiffusionModel, Progress, UserError
 from mfbench.schedules import LinearSchedule
 from mfbench_diffusion.ancestral import DDPMSampler
+from mfbench_diffusion.arguments import require_at_least
 from mfbench_diffusion.network import FourierMLP, NetworkPredictor
 from mfbench_diffusion.training import noisy_batches, train
 
@@ -36,12 +37,10 @@ class DDPM(DiffusionModel):
         learning_rate: float = 6e-3,
         ema: float = 0.999,
     ) -> None:
-        least = {"num_steps": (num_steps, 2), "width": (width, 1), "depth": (depth, 1)}
-        least |= {"fourier_features": (fourier_features, 0), "time_features": (time_features, 2)}
-        least |= {"batch_size": (batch_size, 1), "iterations": (iterations, 0)}
-        for name, (value, bound) in least.items():
-            if value < bound:
-                raise UserError(f"ddpm_mlp: {name} = {value}: at least {bound}")
+        require_at_least("ddpm_mlp", 2, num_steps=num_steps, time_features=time_features)
+        require_at_least("ddpm_mlp", 1, width=width, depth=depth, batch_size=batch_size)
+        require_at_least("ddpm_mlp", 0, fourier_features=fourier_features, iterations=iterations)
+        require_at_least("ddpm_mlp", 0, learning_rate=learning_rate)
         if not 0 <= ema < 1:
             raise UserError(f"ddpm_mlp: ema = {ema}: a decay in [0, 1)")
         self.schedule = LinearSchedule(num_steps)

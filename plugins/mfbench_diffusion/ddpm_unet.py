@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mfbench import Dataset, DataSpec, DiffusionModel, Progress, UserError
 from mfbench.schedules import LinearSchedule
+from mfbench_diffusion.arguments import require_at_least
 from mfbench_diffusion.chunks import ChunkedPredictor
 from mfbench_diffusion.dpmpp import DPMSolverPP2M
 from mfbench_diffusion.image_predictor import ImagePredictor, Prediction
@@ -54,12 +55,11 @@ class DDPMUNet(DiffusionModel):
         chunk: int | None = None,
         steps: int = 50,
     ) -> None:
-        least = {"num_steps": (num_steps, 2), "blocks": (blocks, 1), "attention": (attention, 0)}
-        least |= {"time_features": (time_features, 2), "iterations": (iterations, 0), "steps": (steps, 1)}
-        least |= {"batch_size": (batch_size, 1), "chunk": (1 if chunk is None else chunk, 1)}
-        for name, (value, bound) in least.items():
-            if value < bound:
-                raise UserError(f"ddpm_unet: {name} = {value}: at least {bound}")
+        require_at_least("ddpm_unet", 2, num_steps=num_steps, time_features=time_features)
+        require_at_least("ddpm_unet", 1, blocks=blocks, batch_size=batch_size, steps=steps)
+        require_at_least("ddpm_unet", 1, chunk=1 if chunk is None else chunk)
+        require_at_least("ddpm_unet", 0, attention=attention, iterations=iterations)
+        require_at_least("ddpm_unet", 0, learning_rate=learning_rate)
         if width < GROUPS or width % GROUPS:
             raise UserError(f"ddpm_unet: width = {width}: a multiple of {GROUPS}")
         if not multipliers or min(multipliers) < 1:

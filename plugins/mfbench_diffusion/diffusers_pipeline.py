@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mfbench import Dataset, DataSpec, DiffusionModel, FileRef, Progress, Unsupported, UserError
+from mfbench_diffusion.arguments import require_at_least
 from mfbench_diffusion.beta_schedule import BetaSchedule, betas_of
 from mfbench_diffusion.chunks import ChunkedPredictor
 from mfbench_diffusion.diffusers_folder import SavedModel, download, empty_network, open_folder, read_network
@@ -40,9 +41,7 @@ class DiffusersPipeline(DiffusionModel):
         chunk: int | None = None,
         steps: int = 50,
     ) -> None:
-        for name, value in {"chunk": 1 if chunk is None else chunk, "steps": steps}.items():
-            if value < 1:
-                raise UserError(f"diffusers_pipeline: {name} = {value}: at least 1")
+        require_at_least("diffusers_pipeline", 1, chunk=1 if chunk is None else chunk, steps=steps)
         self.folder = folder
         self.hub = hub
         self.revision = revision

@@ -21,6 +21,9 @@ Grid: TypeAlias = Literal["t", "asinh"]
 ASINH_SCALE = 0.1
 """Below this sigma the "asinh" grid is uniform in sigma, above it in log sigma."""
 
+LEAST_STEP = 1e-6
+"""The shortest step h that is taken, in units of 1/T: with shorter ones a grid outgrows any memory."""
+
 _ROUNDING = 1e-9
 """T / h is a whole number when it is one to this relative accuracy: h = 1/3 gives 300 steps of T = 100."""
 
@@ -44,9 +47,9 @@ class Level:
 
 
 def step_count(num_steps: int, step: float) -> int:
-    """ceil(T / h) for h = `step` > 0 (UserError)."""
-    if not step > 0:
-        raise UserError(f"step = {step}: the step h must be a positive number of 1/T")
+    """ceil(T / h) for h = `step` >= 1e-6 (UserError)."""
+    if not step >= LEAST_STEP:
+        raise UserError(f"step = {step}: the step h must be at least {LEAST_STEP:g}, in units of 1/T")
     return max(1, math.ceil(num_steps / step * (1 - _ROUNDING)))
 
 

@@ -16,8 +16,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mfbench import Ref
-from mfbench_diffusion.grids import evaluate, t_grid
+from mfbench import Ref, Unsupported
+from mfbench_diffusion.arguments import require_at_least
+from mfbench_diffusion.grids import LEAST_STEP, evaluate, t_grid
 from mfbench_diffusion.model_space import ModelSpaceLikelihood, standard_normal
 from mfbench_diffusion.randomness import required
 from mfbench_diffusion.transition import Transition, Variance
@@ -26,6 +27,7 @@ from mfbench_diffusion.transition import Transition, Variance
 class DiffusionMarkov(ModelSpaceLikelihood):
     """Eq. 23 with `rounds` paths a point, `step` h in units of 1/T, averaged by `reduce`.
 
+    A `step` beyond the generator's T is Unsupported.
     `variance`: of the reverse transitions, as in `ddpm`. The last one (to s = 0) always has the first
     variance, beta: the second is 0 there and its log-density would not exist.
     `reduce`: "mean" for the lower bound, "logmeanexp" for the importance-weighted one.
@@ -44,6 +46,8 @@ class DiffusionMarkov(ModelSpaceLikelihood):
         chunk: int = 4096,
     ) -> None:
         super().__init__(generator)
+        require_at_least("diffusion_markov", 1, rounds=rounds, chunk=chunk)
+        require_at_least("diffusion_markov", LEAST_STEP, step=step)
         self.rounds = rounds
         self.step = step
         self.variance: Variance = variance
@@ -68,6 +72,11 @@ class DiffusionMarkov(ModelSpaceLikelihood):
 
     def _transitions(self) -> list[tuple[float, Transition, float]]:
         """(t, the transition from s to t, sigma_st^2 / bbar_st) from s = 0 up to t = 1."""
+        last = self.predictor.schedule.num_steps
+        if self.step > last:
+            raise Unsupported(
+                f"a step of h = {self.step:g} is longer than the whole schedule of T = {last} steps"
+            )
         levels = t_grid(self.predictor.schedule, self.step)[::-1]
         steps = []
         for early, late in pairwise(levels):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mfbench import Ref
+from mfbench_diffusion.arguments import require_at_least
 from mfbench_diffusion.divergence import Divergence, exact_divergence, hutchinson_divergence
 from mfbench_diffusion.grids import ASINH_SCALE, Level, asinh_grid
 from mfbench_diffusion.model_space import ModelSpaceLikelihood, standard_normal
@@ -38,6 +39,7 @@ class DiffusionODE(ModelSpaceLikelihood):
         chunk: int = 4096,
     ) -> None:
         super().__init__(generator)
+        require_at_least("diffusion_ode", 1, steps=steps, probes=probes, chunk=chunk)
         self.steps = steps
         self.divergence: Literal["auto", "exact", "hutchinson"] = divergence
         self.probes = probes

@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from mfbench import NoisePredictor, Sampler
+from mfbench_diffusion.arguments import require_positive
 from mfbench_diffusion.flow import Flow
 from mfbench_diffusion.grids import ASINH_SCALE, levels_at, levels_of
 
@@ -29,6 +30,7 @@ class Oracle(Sampler):
     evaluations_per_step = None
 
     def __init__(self, tolerance: float = 1e-8) -> None:
+        require_positive("oracle", tolerance=tolerance)
         self.tolerance = tolerance
 
     @torch.no_grad()

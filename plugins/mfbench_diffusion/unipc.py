@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfbench import NoisePredictor, UserError
+from mfbench import NoisePredictor
+from mfbench_diffusion.arguments import require_at_least
 from mfbench_diffusion.flow import Flow, FlowSampler
 from mfbench_diffusion.grids import Grid, Level
 
@@ -30,8 +31,7 @@ class UniPC(FlowSampler):
     def __init__(self, grid: Grid = "t", order: int = 3) -> None:
         """`order`: at least 1 (UserError); 3 is the authors' choice without guidance."""
         super().__init__(grid)
-        if order < 1:
-            raise UserError(f"unipc: order = {order}: the order is at least 1")
+        require_at_least("unipc", 1, order=order)
         self.order = order
 
     def carry(self, predictor: NoisePredictor, x: Tensor, levels: Sequence[Level]) -> Tensor:

@@ -83,7 +83,7 @@ def test_state_round_trip():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(UserError, match="bandwidth must be above 0, not -1"):
+    with pytest.raises(UserError, match="bandwidth = -1"):
         KernelDensity(-1.0)
     with pytest.raises(UserError, match="at least two training points"):
         fitted(KernelDensity(), Normal(count=1))

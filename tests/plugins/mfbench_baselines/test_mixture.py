@@ -89,7 +89,7 @@ def test_images_keep_their_shape():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(UserError, match="components must be at least 1, not 0"):
+    with pytest.raises(UserError, match="gmm: components = 0: at least 1"):
         MixtureLikelihood(components=0)
     with pytest.raises(UserError, match="600 components need at least as many points"):
         fitted(MixtureLikelihood(components=600), DATA)

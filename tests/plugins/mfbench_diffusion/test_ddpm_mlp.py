@@ -233,6 +233,7 @@ def test_the_predictor_can_be_replaced(small):
         ("time_features", 1),
         ("iterations", -1),
         ("batch_size", 0),
+        ("learning_rate", -1.0),
         ("ema", 1.0),
     ],
 )

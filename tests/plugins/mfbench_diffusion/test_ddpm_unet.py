@@ -296,6 +296,7 @@ def test_state_round_trip(small, data):
         ("ema", 1.0),
         ("chunk", 0),
         ("steps", 0),
+        ("learning_rate", -1.0),
     ],
 )
 def test_bad_parameters(name, value):
