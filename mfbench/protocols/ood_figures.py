@@ -275,7 +275,7 @@ def _scatter(ax: Axes, points: Array, values: Array, low: float, high: float) ->
     order = np.argsort(values)  # the likeliest on top
     x, y = points[order].T
     look: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high, "linewidths": 0, "rasterized": True}
-    return ax.scatter(x, y, s=2, c=values[order], **look)
+    return ax.scatter(x, y, s=2, c=np.clip(values[order], low, high), **look)  # -inf is shown, too
 
 
 def _range(kept: Kept, kind: str) -> tuple[float, float]:
