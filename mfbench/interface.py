@@ -67,7 +67,7 @@ def run(
     asked = read_suite(suite)
     registry = load_registry([*asked.plugins, *plugins])
     registry.require_sources()
-    where = choose_device(device)
+    where = choose_device(device, executor)
     plan = make_plan(
         asked, registry, device=device_type(where), select=select or "", methods=tuple(methods or ())
     )

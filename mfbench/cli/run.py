@@ -78,7 +78,7 @@ def add_execution_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from mfbench.engine.devices import choose_device
 
-    device = choose_device(args.device)
+    device = choose_device(args.device, args.executor)
     plan, registry = _plan(args, device)
     if args.dry_run:
         return _dry_run(args, plan, device)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from mfbench.store import Store
 
     suite = _suite(args)
-    device = choose_device(args.device)
+    device = choose_device(args.device, args.executor)
     plan = make_plan(suite, open_registry([*suite.plugins, *args.plugins]), device=device_type(device))
     with (
         tempfile.TemporaryDirectory(prefix="mfbench-try-") as folder,

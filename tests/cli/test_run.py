@@ -173,6 +173,8 @@ def test_failures_are_results_and_run_again_only_when_asked(mfbench, folder):
         (["tiny.toml", "--select", "nothing"], "--select 'nothing' matches none of the suite's cells"),
         (["tiny.toml", "--workers", "0"], "argument --workers: '0' is not a number of workers"),
         (["tiny.toml", "--device", "gpu"], "--device gpu: it is 'auto', 'cpu', 'cuda' or 'cuda:N'"),
+        (["tiny.toml", "--device", "cuda:999"], "--device cuda:999: th"),
+        (["tiny.toml", "--device", "cuda:999", "--dry-run"], "--device cuda:999: th"),
         (["tiny.toml", "--plugin", "none.py"], "there is no file"),
         (["tiny.toml", "--selct", "x"], "--selct"),
         ([], "the following arguments are required: SUITE"),
