@@ -9,6 +9,7 @@ import pytest
 
 from mfbench.cards import Card
 from mfbench.errors import UserError
+from mfbench.registry.refusals import Trial
 from mfbench.registry.schema import Parameter, Signature
 from mfbench.spelling import did_you_mean
 
@@ -109,7 +110,8 @@ def default_signatures() -> list[Signature]:
 class FakeRegistry:
     """The part of `Registry` that planning uses.
 
-    `children` counts how often signatures were read; those of `unreadable` cannot be.
+    `children` counts how often signatures were read; those of `unreadable` cannot be. `trials` holds what was
+    constructed, all at once each time; `refused` says what the constructors of some names object to.
     """
 
     sources = ("module_a",)
@@ -119,6 +121,8 @@ class FakeRegistry:
         self.children = 0
         self.unreadable: set[tuple[str, str]] = set()
         self.manifests: list[tuple[str, dict[str, Any], int]] = []
+        self.trials: list[list[Trial]] = []
+        self.refused: dict[tuple[str, str], str] = {}
 
     def names(self, kind: str) -> list[str]:
         return sorted(name for each, name in self.signatures if each == kind)
@@ -131,7 +135,7 @@ class FakeRegistry:
 
 @pytest.fixture
 def registry(monkeypatch) -> FakeRegistry:
-    """The fake registry, and reading its signatures and files without a child."""
+    """The fake registry, and reading its signatures and files and constructing without a child."""
     fake = FakeRegistry()
 
     def read(given: FakeRegistry, keys, failures):
@@ -143,6 +147,11 @@ def registry(monkeypatch) -> FakeRegistry:
         given.manifests.append((name, parameters, seed))
         return {"a.png": "00"}
 
+    def refusals(given: FakeRegistry, trials):
+        given.trials.append(list(trials))
+        return [given.refused.get((trial.kind, trial.name)) for trial in trials]
+
     monkeypatch.setattr("mfbench.plan.catalog.read_signatures", read)
+    monkeypatch.setattr("mfbench.plan.constructors.read_refusals", refusals)
     monkeypatch.setattr("mfbench.plan.planning.data_manifest", manifest)
     return fake

@@ -570,3 +570,58 @@ def test_planning_imports_no_torch_and_no_pandas():
     code = "import sys, mfbench.plan.planning; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# -- constructors that refuse ------------------------------------------------------------------------------
+
+
+def test_every_method_and_data_set_is_constructed_once_in_one_go(plan, registry):  # noqa: F811
+    plan(SUITE)
+    (trials,) = registry.trials
+    assert [f"{trial.kind}/{trial.name}" for trial in trials] == [
+        "dataset/circles",
+        "dataset/moons",
+        "dataset/swiss_roll",
+        "generator/ddpm_mlp",
+        "likelihood/diffusion_markov",
+        "likelihood/kde",
+        "likelihood/oracle_density",
+        "generator/ddpm_mlp",
+        "dataset/swiss_roll",
+        "sampler/ddpm",
+        "sampler/ddim",
+    ]
+    assert [trial.parameters["iterations"] for trial in trials if trial.name == "ddpm_mlp"] == [3000, 30000]
+    markov = next(trial for trial in trials if trial.name == "diffusion_markov")
+    assert markov.sources == {
+        ("generator", "ddpm_mlp"): "source of generator ddpm_mlp",
+        ("likelihood", "diffusion_markov"): "source of likelihood diffusion_markov",
+    }
+
+
+def test_only_what_is_selected_is_constructed(plan, registry):  # noqa: F811
+    plan(SUITE, methods=["kde"])
+    (trials,) = registry.trials
+    assert "kde" in {trial.name for trial in trials}
+    assert not {"diffusion_markov", "ddpm"} & {trial.name for trial in trials}
+
+
+@pytest.mark.parametrize(
+    ("refused", "place"),
+    [
+        (("likelihood", "kde"), "run[0].methods[1]"),
+        (("dataset", "swiss_roll"), "run[0].data"),
+        (("dataset", "moons"), "run[0].against[1]"),
+        (("generator", "ddpm_mlp"), "run[0].methods[0].generator"),
+        (("sampler", "ddim"), "run[1].methods[1]"),
+    ],
+)
+def test_a_constructor_that_refuses_is_bad_input(complaint, registry, refused, place):  # noqa: F811
+    registry.refused[refused] = "bandwidth = 0: above 0\nis right"
+    assert complaint(SUITE) == f"quick.toml: {place}: bandwidth = 0: above 0\\nis right"
+
+
+def test_what_cannot_be_read_is_not_constructed(plan, registry):  # noqa: F811
+    registry.unreadable.add(("likelihood", "kde"))
+    plan(SUITE)
+    assert "kde" not in {trial.name for trial in registry.trials[0]}

@@ -91,7 +91,7 @@ class Resolver:
     """Makes choices of entries. `folder` is where files are looked for.
 
     `bare` holds parameters that are set for whoever has them, over what the suite says; `used` says which of
-    them anybody had.
+    them anybody had. `places` says where a choice, by its key, was first written.
     """
 
     def __init__(self, catalog: Catalog, folder: Path, bare: Mapping[str, Any] | None = None) -> None:
@@ -99,6 +99,7 @@ class Resolver:
         self.folder = folder
         self.bare = dict(bare or {})
         self.used: set[str] = set()
+        self.places: dict[str, Where] = {}
         self._made: dict[tuple[str, str, str], Choice] = {}
         self._making: list[tuple[str, str, str]] = []
         self._files: dict[str, dict[str, str]] = {}
@@ -124,7 +125,9 @@ class Resolver:
         if key not in self._made:
             self._making.append(key)
             try:
-                self._made[key] = self._make(kind, entry, given, also_known)
+                made = self._make(kind, entry, given, also_known)
+                self.places.setdefault(made.key, entry.where)
+                self._made[key] = made
             finally:
                 self._making.pop()
         return self._made[key]

@@ -12,6 +12,7 @@ from mfbench.identity import canonical, sha256_of
 from mfbench.plan import Cell, Fit, Plan
 from mfbench.plan.catalog import Catalog
 from mfbench.plan.choices import Choice, Resolver, choice_arguments, choice_identity
+from mfbench.plan.constructors import check_constructors
 from mfbench.plan.expansion import Combination, expand
 from mfbench.registry.signatures import data_manifest
 from mfbench.spelling import did_you_mean
@@ -36,6 +37,7 @@ def make_plan(
     """
     resolver = Resolver(Catalog(registry), suite.folder, suite.bare)
     combinations = _selected(expand(suite, resolver), select, methods)
+    check_constructors(combinations, resolver)
     planner = _Planner(suite, registry, device)
     cells = tuple(cell for combination in combinations for cell in planner.cells(combination))
     return Plan(

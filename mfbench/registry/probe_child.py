@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mfbench.cards import Card
+from mfbench.errors import UserError
 from mfbench.paths import data_root
-from mfbench.registry import filemodules, inspection, loading
+from mfbench.registry import creation, filemodules, inspection, loading
 
 Question = Mapping[str, Any]
 
@@ -43,18 +45,47 @@ def answer_missing(question: Question) -> dict[str, Any]:
     return {"missing": list(_load(question).missing(data_root()))}
 
 
+def answer_refusal(question: Question) -> dict[str, Any]:
+    """Why a constructor does not take its parameters; None where it does."""
+    _add_files(question)
+    try:
+        creation.create(_Cards(question), question["kind"], question["name"], question["parameters"])
+    except UserError as error:
+        return {"refusal": str(error)}
+    return {"refusal": None}
+
+
+class _Cards:
+    """The cards that came with a question, as a source of instances."""
+
+    def __init__(self, question: Question) -> None:
+        cards = [Card(**card) for card in question["cards"]]
+        self._cards = {(card.kind, card.name): card for card in cards}
+
+    def card(self, kind: str, name: str) -> Card:
+        return self._cards[kind, name]
+
+    def load(self, card: Card) -> type:
+        return inspection.import_target(card.target)
+
+
 ANSWERS: dict[str, Callable[[Question], dict[str, Any]]] = {
     "cards": answer_cards,
     "signature": answer_signature,
     "files": answer_files,
     "missing": answer_missing,
+    "refusal": answer_refusal,
 }
 
 
 def _load(question: Question) -> Any:
+    _add_files(question)
+    return inspection.import_target(question["target"])
+
+
+def _add_files(question: Question) -> None:
     for file in question["sources"]:
         filemodules.add_file(Path(file))
-    return inspection.import_target(question["target"])
 
 
 def answer(question: Question) -> dict[str, Any]:

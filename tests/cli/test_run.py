@@ -33,6 +33,8 @@ class Points(mfbench.Dataset):
 
 class Constant(mfbench.Likelihood):
     def __init__(self, *, level: float = 0.0) -> None:
+        if level < 0:
+            raise mfbench.UserError(f"constant: level = {level}: at least 0")
         self.level = level
 
     def log_prob(self, x, *, rng=None):
@@ -175,6 +177,14 @@ def test_failures_are_results_and_run_again_only_when_asked(mfbench, folder):
         (["tiny.toml", "--device", "gpu"], "--device gpu: it is 'auto', 'cpu', 'cuda' or 'cuda:N'"),
         (["tiny.toml", "--device", "cuda:999"], "--device cuda:999: th"),
         (["tiny.toml", "--device", "cuda:999", "--dry-run"], "--device cuda:999: th"),
+        (
+            ["tiny.toml", "--set", "run.0.methods.1.level=-1"],
+            "tiny.toml: run[0].methods[1]: constant: level = -1.0: at least 0",
+        ),
+        (
+            ["tiny.toml", "--dry-run", "--set", "run.0.methods.1.level=-1"],
+            "tiny.toml: run[0].methods[1]: constant: level = -1.0: at least 0",
+        ),
         (["tiny.toml", "--plugin", "none.py"], "there is no file"),
         (["tiny.toml", "--selct", "x"], "--selct"),
         ([], "the following arguments are required: SUITE"),
