@@ -29,8 +29,9 @@ class InvertibleConvolution(Step):
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """L with its unit diagonal, and U + diag(s); (channels, channels) each."""
-        lower = self.lower.tril(-1) + torch.eye(len(self.sign)).to(self.lower)
-        return lower, self.upper.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
+        unit = torch.diag(torch.ones_like(self.sign))
+        diagonal = torch.diag(self.sign * self.log_diagonal.exp())
+        return self.lower.tril(-1) + unit, self.upper.triu(1) + diagonal
 
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lower, upper = self.factors()

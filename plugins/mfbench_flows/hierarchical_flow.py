@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -104,22 +104,38 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver):
         x = data.train.x
         self._make(seed_from(rng), x.device, x.dtype)
         self.space.set_to(x)
-        total = 2 * self.iterations
-        self._train(self.hierarchy.autoencoders, x, rng, lambda done, _: progress(done, total))
-        levels = self.grey_levels if self.dequantise else None
-        (first,) = pixel_batches(x, self.batch_size, 1, levels, rng)
-        self.hierarchy.initialise_flows(self.space.to_model(first))
-        self._train(self.hierarchy.flows, x, rng, lambda done, _: progress(self.iterations + done, total))
+        hierarchy, total = self.hierarchy, 2 * self.iterations
+        self._train(
+            hierarchy.autoencoders, self._squared_errors, x, rng, lambda done, _: progress(done, total)
+        )
+        (first,) = pixel_batches(x, self.batch_size, 1, self._levels, rng)
+        hierarchy.initialise_flows(self.space.to_model(first))
+        self._train(
+            hierarchy.flows,
+            self._code_losses,
+            x,
+            rng,
+            lambda done, _: progress(self.iterations + done, total),
+        )
 
-    def _train(self, networks: nn.Module, x: Tensor, rng: torch.Generator, progress: Progress) -> None:
-        """The autoencoders, or the flows, alone."""
-        loss = self._squared_errors if networks is self.hierarchy.autoencoders else self._code_losses
-        levels = self.grey_levels if self.dequantise else None
+    @property
+    def _levels(self) -> int | None:
+        return self.grey_levels if self.dequantise else None
+
+    def _train(
+        self,
+        networks: nn.Module,
+        loss: Callable[[Tensor], Tensor],
+        x: Tensor,
+        rng: torch.Generator,
+        progress: Progress,
+    ) -> None:
+        """`networks` alone, on the loss of images in model space."""
         networks.train().requires_grad_(True)
         train(
             networks,
             lambda batch: loss(self.space.to_model(batch)),
-            pixel_batches(x, self.batch_size, self.iterations, levels, rng),
+            pixel_batches(x, self.batch_size, self.iterations, self._levels, rng),
             iterations=self.iterations,
             learning_rate=self.learning_rate,
             progress=progress,

@@ -11,6 +11,7 @@ from flow_fakes import fitted, seeded
 
 import mfbench
 from mfbench.registry import load_registry
+from mfbench.testing.kit import check_plugin
 
 NAMES = {"glow", "wavelet_flow", "hierarchical_flow"}
 BUDGET = {
@@ -53,3 +54,10 @@ def test_on_digits(name, digits):
     images = generator.sample(4, rng=seeded())
     assert images.shape == (4, 1, 8, 8)
     assert 0 <= images.min() <= images.max() <= 1
+
+
+@pytest.mark.slow
+def test_the_plugin_keeps_the_contracts():
+    findings = check_plugin("mfbench_flows")
+    assert {finding.name for finding in findings} >= NAMES
+    assert [finding for finding in findings if not finding.ok] == []

@@ -73,8 +73,8 @@ def test_the_autoencoders_are_frozen_while_the_flows_train(data):
     states = []
 
     class Watched(HierarchicalFlow):
-        def _train(self, networks, x, rng, progress):
-            super()._train(networks, x, rng, progress)
+        def _train(self, *arguments):
+            super()._train(*arguments)
             states.append({name: value.clone() for name, value in self.state_dict().items()})
 
     fitted(Watched(**{**TINY, "iterations": 5}), data)

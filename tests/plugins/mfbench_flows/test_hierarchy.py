@@ -205,26 +205,26 @@ def test_on_a_curve_it_integrates_to_one(seed):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [0, 4])
 def test_on_a_surface_of_two_levels_it_integrates_to_one(seed):
     """Two levels with a latent each, the finer conditional on the coarser: by the area of triangles.
 
     With these seeds the cascade is nowhere nearly flat, so that a grid over everything sees all of it.
     """
-    model, side = hierarchy((1, 2, 2), 2, seed=seed, scale=0.5), 101
+    model, side = hierarchy((1, 2, 2), 2, seed=seed, scale=0.5), 61
     axis = torch.linspace(-6, 6, side, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
     points, log_density = surface(model, [grid[:, :1], grid[:, 1:]])
-    assert float(log_density.exp().max()) < 0.5
-    assert area_weighted(points, log_density.exp(), side) == pytest.approx(1, abs=5e-3)
+    assert float(log_density.exp().max()) < 2
+    assert area_weighted(points, log_density.exp(), side) == pytest.approx(1, abs=2e-3)
 
 
 @torch.no_grad()
 def test_where_the_surface_is_nearly_flat_its_density_is_high_and_right():
-    """Around a peak of the density (93 on this grid, below 1 nearly everywhere), against the probability of
+    """Around a peak of the density (above 50, below 1 nearly everywhere), against the probability of
     the latents' square: each z is standard normal.
     """
-    model, side, half = hierarchy((1, 2, 2), 2, seed=1, scale=0.5), 81, 0.3
+    model, side, half = hierarchy((1, 2, 2), 2, seed=1, scale=0.5), 61, 0.3
     offsets = torch.linspace(-half, half, side, dtype=torch.float64)
     grid = torch.cartesian_prod(0.3 + offsets, -1.5 + offsets)
     points, log_density = surface(model, [grid[:, :1], grid[:, 1:]])
@@ -234,7 +234,7 @@ def test_where_the_surface_is_nearly_flat_its_density_is_high_and_right():
     ]
     assert float(log_density.exp().max()) > 50
     assert area_weighted(points, log_density.exp(), side) == pytest.approx(
-        math.prod(map(float, sides)), rel=5e-3
+        math.prod(map(float, sides)), rel=1e-2
     )
 
 

@@ -116,7 +116,7 @@ def test_in_data_space_it_integrates_to_one_too():
     model.space.set_to(0.5 + 0.2 * normal(1000))
     assert float(model.space.scale) == pytest.approx(0.2, abs=0.02)
     shifted = lambda x: model.log_prob(x + 0.5)  # noqa: E731
-    assert integral(shifted, (1, 2, 1), 2.4, 400) == pytest.approx(1, abs=1e-6)
+    assert integral(shifted, (1, 2, 1), 5.0, 600) == pytest.approx(1, abs=1e-6)
 
 
 # -- the method ----------------------------------------------------------------------------------------------
