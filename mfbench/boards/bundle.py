@@ -18,10 +18,13 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from mfbench.boards import formats
+from mfbench.boards.markdown import one_line
+from mfbench.boards.shapes import Shape
 from mfbench.errors import UserError
 from mfbench.identity import canonical
 
@@ -35,6 +38,9 @@ RECORDS, COMPARISONS, FIGURES, SUITE, PROVENANCE = (
     "suite.toml",
     "provenance.json",
 )
+
+_BATCH = 200
+"""Lines whose shape is checked together: few enough to lie in the processor's cache still."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip archive can carry: stamped on every member."""
@@ -64,16 +70,20 @@ class Bundle:
 
 
 def read(folder: Path) -> Bundle:
-    """The bundle in `folder`; UserError where a file is missing or is not what it should be."""
+    """The bundle in `folder`; UserError where a file is missing or is not what it should be.
+
+    Every line is checked against `formats`: whoever holds a bundle that was read can rely on its keys.
+    """
     provenance = read_json(folder / PROVENANCE)
     if provenance.get("format") != FORMAT:
         raise UserError(
             f"{folder / PROVENANCE}: format {provenance.get('format')!r} is not {FORMAT}, which this mfbench "
             "writes: publish the board again, or use the version that wrote it"
         )
+    _require(folder / PROVENANCE, formats.PROVENANCE, provenance)
     return Bundle(
-        records=read_lines(folder / RECORDS),
-        comparisons=read_lines(folder / COMPARISONS),
+        records=read_lines(folder / RECORDS, formats.RECORD),
+        comparisons=read_lines(folder / COMPARISONS, formats.COMPARISON),
         provenance=provenance,
         suite_text=_text(folder / SUITE),
         arrays=read_arrays(folder / FIGURES),
@@ -102,31 +112,53 @@ def to_lines(items: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join([f"{canonical(item)}\n".encode() for item in items])
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file."""
-    try:
-        value = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: a JSON object is expected, not {type(value).__name__}")
+def read_json(path: Path, shape: Shape | None = None) -> dict[str, Any]:
+    """A JSON object from a file; UserError where it is none, or not of the shape."""
+    value = _parse(_text(path), str(path))
+    if shape is not None:
+        _require(path, shape, value)
     return value
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line."""
+def read_lines(path: Path, shape: Shape) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line; UserError, with the line's number, where one is of another
+    shape."""
+    lines = [(number, line) for number, line in enumerate(_text(path).split("\n"), 1) if line]
     items = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line:
-            continue
-        try:
-            item = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error})") from None
-        if not isinstance(item, dict):
-            raise UserError(f"{path}, line {number}: a JSON object is expected, not {type(item).__name__}")
-        items.append(item)
+    for start in range(0, len(lines), _BATCH):
+        some = lines[start : start + _BATCH]
+        parsed = [_parse(line, f"{path}, line {number}") for number, line in some]
+        if not shape.holds(parsed):
+            for (number, _), item in zip(some, parsed):
+                _require(f"{path}, line {number}", shape, item)
+        items += parsed
     return items
+
+
+def _require(where: str | Path, shape: Shape, value: Any) -> None:
+    problem = shape.problem(value, "")
+    if problem:
+        raise UserError(f"{where}: {problem}; this is not what `mfbench publish` wrote")
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    """A JSON object of which every text can be written again; UserError where the text is not one."""
+    try:
+        value = _decode(text)
+        if "\\u" in text:  # half of a surrogate pair can be escaped, and never be written
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: a JSON object is expected, not {type(value).__name__}")
+    return value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON: non-finite numbers are texts")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -144,12 +176,17 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz archive; pickles are refused."""
+    """The arrays of a .npz archive: booleans, integers and real numbers; pickles are refused."""
+    content = _bytes(path)
     try:
-        with np.load(io.BytesIO(_bytes(path)), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: not an archive of plain arrays ({error})") from None
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # of damaged archives zipfile, zlib and NumPy raise a dozen kinds
+        raise UserError(f"{path}: not an archive of plain arrays ({one_line(error, 200)})") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            raise UserError(f"{path}: {name!r} is not an array of booleans, integers or real numbers")
+    return arrays
 
 
 def _text(path: Path) -> str:

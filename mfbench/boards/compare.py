@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mfbench.boards import bundle as bundles
+from mfbench.boards import formats
 from mfbench.boards.cells import identity_text, protocol_label, row_id, value_frame
 from mfbench.errors import UserError
 from mfbench.measures import intervals
@@ -67,7 +68,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     if path.is_dir():
         path = path / bundles.RECORDS
     if path.suffix == ".jsonl":
-        return bundles.read_lines(path)
+        return bundles.read_lines(path, formats.RECORD)
     from mfbench.store import Store
 
     with Store(path, create=False) as store:

@@ -18,25 +18,19 @@ from mfbench.measures import comparison
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Allowed differences: relative, and as a share of the largest value (means of the same numbers round)."""
 
-_NEEDED = ("a", "b", "a_row", "b_row", "metric", "difference", "p", "p_holm")
-
 
 def contradictions(
     records: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     """What is wrong with each line, beginning with its place: "line 3: ..."; nothing where all is well."""
-    damaged = False
     rows: dict[str, dict[int, Mapping[str, Any]]] = {}
     for record in records:
         rows.setdefault(record["row"], {})[record["seed"]] = record
     for place, line in enumerate(comparisons, 1):
-        problem = _damage(line)
-        damaged = damaged or bool(problem)
-        problem = problem or _wrong_difference(line, rows)
+        problem = _wrong_difference(line, rows)
         if problem:
             yield f"line {place}: {problem}"
-    if not damaged:
-        yield from _wrong_adjustment(comparisons)
+    yield from _wrong_adjustment(comparisons)
 
 
 def is_difference(stated: float, a: Mapping[int, float], b: Mapping[int, float]) -> bool:
@@ -52,25 +46,6 @@ def is_difference(stated: float, a: Mapping[int, float], b: Mapping[int, float])
         return math.isnan(stated)
     size = float(max(np.abs(left).max(), np.abs(right).max()))
     return math.isclose(stated, float(np.mean(left - right)), rel_tol=RELATIVE, abs_tol=ABSOLUTE * size)
-
-
-def _damage(line: Mapping[str, Any]) -> str:
-    """Why a line is not a comparison, "" where it is one."""
-    missing = [name for name in _NEEDED if name not in line]
-    if missing:
-        return f"{missing[0]!r} is missing"
-    try:
-        number(line["difference"])
-    except (TypeError, ValueError):
-        return f"difference {line['difference']!r} is not a number"
-    for name in ("p", "p_holm"):
-        if line[name] is not None and not _is_probability(line[name]):
-            return f"{name} {line[name]!r} is neither null nor a number from 0 to 1"
-    return ""
-
-
-def _is_probability(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _wrong_difference(line: Mapping[str, Any], rows: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:

@@ -87,7 +87,7 @@ def _json_row(row: Mapping[str, Any], values: list[dict[str, Any]], table: Table
         **plain,
         "label": row["label"],
         "method": row["method"],
-        "protocol_parameters": {name: row["parameters"][name] for name in table.varying},
+        "protocol_parameters": {name: row["parameters"].get(name) for name in table.varying},
         "standing": row["standing"],
         "rank": [int(row["rank_low"]), int(row["rank_high"])] if ranked else None,
         "not_shown_to_beat": list(row["controls"]),

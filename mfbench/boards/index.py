@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mfbench.boards import markdown
+from mfbench.boards import formats, markdown
 from mfbench.boards.bundle import read_json
 from mfbench.boards.markdown import escape
 from mfbench.boards.numbers import ABSENT, count
@@ -25,7 +25,7 @@ _INTRODUCTION = (
 
 def index_readme(out: Path) -> bytes:
     """The index of the boards in `out`, by suite."""
-    boards = [read_json(path) for path in sorted(out.glob(f"*/{SUMMARY}"))]
+    boards = [read_json(path, formats.SUMMARY) for path in sorted(out.glob(f"*/{SUMMARY}"))]
     lines = [line for board in boards for line in _lines(board)]
     frame = pd.DataFrame(lines, columns=["suite", "table", "ranked by", FIRST, "cells", "date"])
     body = markdown.table(frame) if lines else "No board has been published yet."

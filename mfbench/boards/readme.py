@@ -46,9 +46,10 @@ def board_readme(bundle: Bundle, tables: Sequence[Table]) -> bytes:
 def _description(bundle: Bundle) -> list[str]:
     """What the suite says of itself."""
     try:
-        said = tomllib.loads(bundle.suite_text).get("suite", {}).get("description")
-    except tomllib.TOMLDecodeError:
-        said = None
+        head = tomllib.loads(bundle.suite_text).get("suite")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        head = None
+    said = head.get("description") if isinstance(head, dict) else None
     return [escape(said)] if isinstance(said, str) and said else []
 
 

@@ -153,7 +153,7 @@ def _table(
     given = first["protocol"]["parameters"]
     part = part.assign(
         **{
-            f"parameter:{name}": [_text(each[name], defaults) for each in part["parameters"]]
+            f"parameter:{name}": [_text(each.get(name), defaults) for each in part["parameters"]]
             for name in varying
         }
     )
@@ -165,9 +165,9 @@ def _table(
         metrics=metrics,
         workload=_about(bundle, part["cell"].iloc[0]).get("workload", ""),
         constants={
-            name: _text(given[name], defaults)
+            name: _text(given.get(name), defaults)
             for name in names
-            if name not in usual or canonical(usual[name]) != canonical(given[name])
+            if name not in usual or canonical(usual[name]) != canonical(given.get(name))
         },
         varying=varying,
         rows=_in_order(part, varying),
@@ -196,7 +196,7 @@ def _text(value: Any, defaults: Defaults) -> str:
 def _in_order(part: pd.DataFrame, varying: tuple[str, ...]) -> pd.DataFrame:
     """Blocks by their parameters, numbers by size; within a block by standing and place."""
     blocks = {
-        block: tuple(_sort_key(parameters[name]) for name in varying)
+        block: tuple(_sort_key(parameters.get(name)) for name in varying)
         for block, parameters in zip(part["block"], part["parameters"])
     }
     order = {block: place for place, block in enumerate(sorted(blocks, key=lambda b: (blocks[b], b)))}

@@ -166,6 +166,7 @@ def test_check_of_nothing_is_bad_input(tmp_path, capsys):
     ("name", "content", "said"),
     [
         ("records.jsonl", b'{"a": 1}\n[]\n', "line 2: a JSON object is expected"),
+        ("records.jsonl", b'\n{"a": 1}\n', "line 2: 'protocol' is missing"),
         ("records.jsonl", b"{\n", "line 1: not JSON"),
         ("records.jsonl", b"\xff", "not UTF-8"),
         ("provenance.json", b'{"format": 99}', "format 99 is not 1"),
