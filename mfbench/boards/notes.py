@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from mfbench.boards.display import machine_letters
 from mfbench.boards.markdown import code, escape
+from mfbench.boards.numbers import plain
 from mfbench.boards.ranking import ALPHA
 from mfbench.boards.tables import Table
 
 _MESSAGE_LENGTH = 240
-_BY_EXAMPLE = "paired bootstrap"
+_BY_EXAMPLE, _NONE = "paired bootstrap", "none: "
 
 
 def notes(table: Table) -> list[str]:
@@ -21,6 +22,7 @@ def notes(table: Table) -> list[str]:
         *_ranks(table),
         *_times(table),
         *_controls(table),
+        *_unranked(table),
         *_failures(table),
         *_remarks(table),
     ]
@@ -54,8 +56,15 @@ def _rule(rule: str) -> str:
 def _ranks(table: Table) -> Iterator[str]:
     if not (table.rows["standing"] == "ranked").any():
         return
-    made = [_pairs(rule, count) for rule, count in sorted(table.rules.items())]
-    how = f" Compared by {'; '.join(made)}." if made else " There was no pair to compare."
+    rules = sorted(table.rules.items())
+    made = [_pairs(rule, count) for rule, count in rules if not rule.startswith(_NONE)]
+    how = f" Compared by {'; '.join(made)}." if made else ""
+    how += "".join(
+        f" Not compared: {_count(count)}, {escape(rule.removeprefix(_NONE))}."
+        for rule, count in rules
+        if rule.startswith(_NONE)
+    )
+    how = how or " There was no pair to compare."
     if any(rule.startswith(_BY_EXAMPLE) for rule in table.rules):
         how += " By bootstrap, these fits are compared; the spread of training is not in them."
     within = f", within equal {', '.join(map(escape, table.varying))}" if table.varying else ""
@@ -67,8 +76,11 @@ def _pairs(rule: str, count: int) -> str:
     """A rule and how many pairs it compared: "paired bootstrap (15 pairs, by its normal limit)"."""
     name, _, how = rule.partition(", ")
     said = {"its limit": "by its normal limit", "drawn": "by drawn resamples"}.get(how, how)
-    pairs = f"{count} pair{'s' if count > 1 else ''}"
-    return f"{escape(name)} ({pairs}{', ' + escape(said) if said else ''})"
+    return f"{escape(name)} ({_count(count)}{', ' + escape(said) if said else ''})"
+
+
+def _count(pairs: int) -> str:
+    return f"{pairs} pair{'s' if pairs > 1 else ''}"
 
 
 def _times(table: Table) -> Iterator[str]:
@@ -92,6 +104,18 @@ def _controls(table: Table) -> Iterator[str]:
         if controls:
             named = ", ".join(map(escape, controls))
             yield f"{escape(label)} is not shown to be better than the control {named}."
+
+
+def _unranked(table: Table) -> Iterator[str]:
+    """Methods of which every cell ended well, and whose value is infinite or no number."""
+    if table.primary is None or table.primary.better is None:
+        return
+    name = table.primary.name
+    primary = table.values[(table.values["metric"] == name) & (table.values["part"] == "")]
+    has_value = table.rows.index.isin(primary["row"])
+    rows = table.rows[(table.rows["standing"] == "unranked") & (table.rows["failures"] == "") & has_value]
+    for label, value in zip(rows["label"], rows["primary"]):
+        yield f"{escape(label)} is not ranked: its {escape(name)} is not finite ({plain(value)})."
 
 
 def _failures(table: Table) -> Iterator[str]:

@@ -183,15 +183,19 @@ def _by_seed(entrants: Sequence[_Entrant]) -> Callable[[_Entrant, _Entrant], dic
 
     def look_up(a: _Entrant, b: _Entrant) -> dict[str, Any]:
         i, j = place[a.row], place[b.row]
-        shared = count[i][j]
-        tested = shared > 1 and math.isfinite(low[i][j])
+        tested = count[i][j] > 1 and math.isfinite(low[i][j])
+        shared = count[i][j] if tested else len(a.cells.keys() & b.cells.keys())
         return {
             "difference": encode_float(difference[i][j]),
             "ci_low": low[i][j] if tested else None,
             "ci_high": high[i][j] if tested else None,
             "p": p_value[i][j] if tested else None,
-            "rule": f"paired t over {shared} seeds" if tested else "none: fewer than two seeds in common",
+            "rule": f"paired t over {shared} seeds" if tested else _untested(shared),
             "seeds": shared,
         }
 
     return look_up
+
+
+def _untested(shared: int) -> str:
+    return "none: fewer than two seeds in common" if shared < 2 else "none: values are not finite"

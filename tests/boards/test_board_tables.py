@@ -122,7 +122,23 @@ def test_cells_that_were_never_run_are_shown(tables_of):
 
 def test_a_diverged_method_is_not_ranked_with_the_sound_ones(tables_of):
     records = [simple("kde", 0.8, 0), simple("gone", float("-inf"), 0)]
-    assert by_label(tables_of(records)["ood_auroc"], "standing")["gone"] == ("unranked",)
+    table = tables_of(records)["ood_auroc"]
+    assert by_label(table, "standing")["gone"] == ("unranked",)
+    assert "gone is not ranked: its auroc is not finite (−inf)." in notes(table)
+
+
+def test_a_value_that_is_no_number_says_why_it_is_not_ranked(tables_of):
+    records = [simple(name, v, seed) for name, v in (("a", 0.8), ("b", float("nan"))) for seed in range(5)]
+    assert "b is not ranked: its auroc is not finite (nan)." in notes(tables_of(records)["ood_auroc"])
+
+
+def test_what_is_not_finite_in_five_shared_seeds_is_not_said_to_lack_seeds(tables_of):
+    values = {"a": 0.8, "b": 0.7, "gone": float("inf")}
+    records = [simple(n, v + 0.01 * s * len(n), s) for n, v in values.items() for s in range(5)]
+    table = tables_of(records)["ood_auroc"]
+    assert table.rules["none: values are not finite"] == 2
+    assert not any("fewer than two" in rule for rule in table.rules)
+    assert any("Not compared: 2 pairs, values are not finite." in note for note in notes(table))
 
 
 def test_a_method_that_does_not_beat_a_control_is_named(tables_of):
