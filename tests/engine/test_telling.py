@@ -122,6 +122,31 @@ def test_long_messages_are_shortened_and_causes_are_told():
     assert "KeyError: 'cause'" in told["traceback"]
 
 
+@pytest.mark.parametrize("message", ["x" * 5_000_000, "line of text\n" * 400_000])
+def test_tracebacks_of_huge_messages_are_shortened_too(message):
+    try:
+        raise ValueError(message)
+    except ValueError as error:
+        told = describe(error)
+    assert "ValueError" in told["type"]
+    assert 0 < len(told["traceback"]) < 25_000
+    assert len(told["message"]) < 2_100
+    assert len(last_words(message)) < 25_000
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no"), SystemExit(3), KeyboardInterrupt()])
+def test_an_exception_whose_text_raises_is_described(raised):
+    class MuteError(RuntimeError):
+        def __str__(self):
+            raise raised
+
+    assert status_of(MuteError()) == "failed"
+    told = describe(MuteError())
+    assert told["type"] == "MuteError"
+    assert type(raised).__name__ in told["message"]
+    assert told["traceback"]
+
+
 def test_last_words_keep_the_top_of_a_stack_and_the_end_of_anything_else():
     stack = [f'  File "deep.py", line {i} in f' for i in range(100)]
     said = last_words(
