@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any
 
@@ -30,16 +31,7 @@ def encode_measurement(measurement: Any, metrics: Sequence[Metric]) -> dict[str,
 
 def describe_protocol(name: str, protocol: EvaluationProtocol) -> dict[str, Any]:
     """What a protocol's numbers mean: stored once, so that a store can be read where the plugin is not."""
-    metrics = [
-        {
-            "name": metric.name,
-            "unit": metric.unit,
-            "better": metric.better,
-            "primary": metric.primary,
-            "description": metric.description,
-        }
-        for metric in protocol.metrics
-    ]
+    metrics = [asdict(metric) for metric in protocol.metrics]
     return {"name": name, "version": protocol.version, "workload": protocol.workload, "metrics": metrics}
 
 
