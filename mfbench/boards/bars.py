@@ -33,6 +33,8 @@ _CLOSE_UP = ("ceiling", "reference", "ranked")
 _SPAN = 100.0
 """A positive metric whose largest value is so many times its smallest is shown on a logarithmic axis."""
 _LONGEST_NAME = 44
+_GAP = 0.55
+"""Inches between the panels, and between two ticks: a small difference needs long tick labels."""
 
 
 def draw_bars(table: Table) -> Figure | None:
@@ -61,10 +63,9 @@ def draw_bars(table: Table) -> Figure | None:
     better = {"higher": ", higher is better", "lower": ", lower is better", None: ""}[table.primary.better]
     for ax in axes[0]:
         ax.grid(visible=False, axis="y")
-        style.label(ax, x=f"{_plain(table.primary.name)}{_plain(unit)}{better}")
         _part_blocks(ax, shown)
     figure.suptitle(_plain(title), fontsize=10)
-    _make_room(figure, names)
+    _make_room(figure, names, f"{_plain(table.primary.name)}{_plain(unit)}{better}")
     return figure
 
 
@@ -162,14 +163,25 @@ def _part_blocks(ax: Axes, shown: pd.DataFrame) -> None:
         ax.axhline(place + 0.5, color="0.75", linewidth=0.6)
 
 
-def _make_room(figure: Figure, names: Sequence[str]) -> None:
-    """Margins in inches, by the longest name: a layout engine would draw the figure several times to know."""
+def _make_room(figure: Figure, names: Sequence[str], metric: str) -> None:
+    """Margins in inches, by the longest name: a layout engine would draw the figure several times to know.
+
+    The metric stands once, below the panels together: beside long names, one panel is too narrow for it.
+    """
     from matplotlib.layout_engine import PlaceHolderLayoutEngine
+    from matplotlib.ticker import MaxNLocator
 
     width, height = figure.get_size_inches()
-    left = 0.3 + 0.062 * max(map(len, names))
+    left, right = 0.3 + 0.062 * max(map(len, names)), 0.25
     figure.set_layout_engine(PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=True))
-    figure.subplots_adjust(left / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.32 / height, wspace=0.06)
+    panel = (width - left - right - _GAP) / 2
+    for ax in figure.axes:
+        if ax.get_xscale() == "linear":
+            ax.xaxis.set_major_locator(MaxNLocator(max(2, int(panel / _GAP)), steps=[1, 2, 5, 10]))
+    sides = {"left": left / width, "right": 1 - right / width, "wspace": _GAP / panel}
+    middle = (sides["left"] + sides["right"]) / 2
+    figure.supxlabel(metric, x=middle, y=0.02 / height, va="bottom", fontsize=9)
+    figure.subplots_adjust(**sides, bottom=0.5 / height, top=1 - 0.32 / height)
 
 
 def _name_rows(ax: Axes, names: Sequence[str]) -> None:
