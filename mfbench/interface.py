@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfbench.errors import UserError
 from mfbench.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ def get(kind: str, name: str, **parameters: Any) -> Any:
     """An instance of what is registered as (kind, name); keyword arguments are its hyper-parameters.
 
     References may be given as names, as tables `{"name": ..., ...}` or as instances. A data set also takes
-    `seed`. UserError says what is wrong with a name or a value.
+    `seed`, a whole number from 0 on. UserError says what is wrong with a name or a value.
     """
+    if kind == "dataset" and "seed" in parameters:
+        _check_whole(f"dataset {name!r}, parameter 'seed'", parameters["seed"], 0)
     return _installed().create(kind, name, **parameters)
 
 
@@ -55,8 +59,8 @@ def run(
     """Run a suite: compute what it asks for and the store lacks, as `mfbench run` does.
 
     plugins: files or modules besides the suite's own. select, methods: a part of the matrix. retry: failed
-    cells again. retime: all times again. UserError says what is wrong with the suite, before anything is
-    computed or written.
+    cells again. retime: all times again. UserError says what is wrong with the suite or an argument, before
+    anything is computed or written.
     """
     from mfbench.engine import make_listener, open_workforce, run_plan
     from mfbench.engine.devices import choose_device, device_type
@@ -64,6 +68,9 @@ def run(
     from mfbench.store import Store
     from mfbench.suite import read_suite
 
+    _check_whole("workers", workers, 1)
+    if not Path(store).parent.is_dir():
+        raise UserError(f"{store}: there is no folder {str(Path(store).parent)!r} for the store")
     asked = read_suite(suite)
     registry = load_registry([*asked.plugins, *plugins])
     registry.require_sources()
@@ -84,6 +91,12 @@ def run(
             hook=registry.hook,
             folder=Path(suite).absolute().parent,
         )
+
+
+def _check_whole(what: str, value: object, low: int) -> None:
+    """UserError where `value` is not a whole number from `low` on; one of NumPy's is."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < low:
+        raise UserError(f"{what}: expected a whole number from {low} on, got {value!r}")
 
 
 def results(store: str | Path = "results.sqlite") -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,16 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
 def add_data_root_option(parser: argparse.ArgumentParser) -> None:
     """`--data-root DIR`: MFBENCH_DATA for this command."""
     parser.add_argument("--data-root", metavar="DIR", help="folder of downloaded data sets (or MFBENCH_DATA)")
+
+
+def store_file(text: str) -> Path:
+    """The type of a `--store` that is made where it is not there yet: in a folder that is."""
+    path = Path(text)
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a file, results.sqlite for example")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no folder {str(path.parent)!r} for the store")
+    return path
 
 
 def open_registry(plugins: Sequence[str]) -> Registry:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mfbench.cli._options import store_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="records.jsonl of a board, or the board's folder"
     )
     parser.add_argument(
-        "--store", metavar="FILE", type=Path, default=Path("results.sqlite"), help="%(default)s"
+        "--store", metavar="FILE", type=store_file, default=Path("results.sqlite"), help="%(default)s"
     )
     parser.add_argument(
         "--keep",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfbench.cli import INTERRUPTED
-from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry
+from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry, store_file
 
 if TYPE_CHECKING:
     from mfbench.plan import Plan
@@ -24,14 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--select",
         metavar="TEXT",
-        default="",
+        type=_text,
         help="only cells whose 'protocol data method(label)' contains TEXT or matches it as a glob",
     )
     parser.add_argument("--methods", metavar="A,B", type=_names, default=(), help="only these methods")
     add_set_option(parser)
     parser.add_argument("--retry", action="store_true", help="compute failed cells again")
     parser.add_argument("--retime", action="store_true", help="take all times again (the machine was busy)")
-    parser.add_argument("--store", metavar="FILE", type=Path, default=Path(STORE), help=f"default: {STORE}")
+    parser.add_argument(
+        "--store", metavar="FILE", type=store_file, default=Path(STORE), help=f"default: {STORE}"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be computed, and write nothing"
     )
@@ -110,18 +112,20 @@ def _plan(args: argparse.Namespace, device: str) -> tuple[Plan, Registry]:
 
     suite = read_suite(args.suite, args.settings)
     registry = open_registry([*suite.plugins, *args.plugins])
-    plan = make_plan(suite, registry, device=device_type(device), select=args.select, methods=args.methods)
+    kind, select = device_type(device), args.select or ""
+    plan = make_plan(suite, registry, device=kind, select=select, methods=args.methods)
     for warning in plan.warnings:
         print(f"mfbench: warning: {warning}; its cells will fail", file=sys.stderr)
     return plan, registry
 
 
 def _dry_run(args: argparse.Namespace, plan: Plan, device: str) -> int:
-    from mfbench.cli._dry_run import forecast, print_forecast
+    from mfbench.cli._dry_run import check_executor, forecast, print_forecast
     from mfbench.engine.machine import machine_name
     from mfbench.paths import cache_root
     from mfbench.store import Store
 
+    check_executor(args.executor)
     machine = machine_name(device) if plan.timing_budget else None
     path = args.store if args.store.exists() else ":memory:"  # an empty store that is nowhere
     with Store(path) as store:
@@ -131,10 +135,16 @@ def _dry_run(args: argparse.Namespace, plan: Plan, device: str) -> int:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("give at least one name")
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; give names with a comma between two")
     return names
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the text is empty; leave --select out to run every cell")
+    return text
 
 
 def _count(text: str) -> int:

@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mfbench.cards import KINDS
+
+    if len(args.what) == 1 and args.what[0] in KINDS:
+        (kind,) = args.what
+        names = ", ".join(open_registry(args.plugins).names(kind)) or "none"
+        raise UserError(f"show {kind}: a NAME is missing after the kind; there are: {names}")
     if len(args.what) == 1:
         _show_cell(args.what[0], args.store)
     elif len(args.what) == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,11 @@ from mfbench.cli import INTERRUPTED
 from mfbench.cli._cells import print_cell
 from mfbench.cli._options import add_data_root_option, add_plugin_option, open_registry
 from mfbench.cli.run import SETTINGS_HELP, add_set_option
+from mfbench.errors import UserError
 
 if TYPE_CHECKING:
+    from mfbench.registry import Registry
+    from mfbench.registry.schema import Parameter
     from mfbench.suite import Suite
 
 
@@ -43,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
 
     suite = _suite(args)
     device = choose_device(args.device, args.executor)
-    plan = make_plan(suite, open_registry([*suite.plugins, *args.plugins]), device=device_type(device))
+    registry = open_registry([*suite.plugins, *args.plugins])
+    _require_parameters(suite, registry)
+    plan = make_plan(suite, registry, device=device_type(device))
     with (
         tempfile.TemporaryDirectory(prefix="mfbench-try-") as folder,
         Store(Path(folder) / "try.sqlite") as store,
@@ -67,6 +73,36 @@ def _suite(args: argparse.Namespace) -> Suite:
     }
     raw: dict[str, Any] = {"suite": {"name": "try", "seeds": [args.seed]}, "run": [run]}
     return build_suite(raw, Path(), Where("mfbench try"), "", args.settings)
+
+
+def _require_parameters(suite: Suite, registry: Registry) -> None:
+    """UserError that says how to give a parameter which the protocol needs and nobody has set."""
+    from mfbench.registry.signatures import read_signatures
+
+    (run,) = suite.runs
+    key = "protocol", run.protocol.name
+    if key[1] not in registry.names("protocol"):
+        return  # planning says so
+    signature = read_signatures(registry, [key], {}).get(key)
+    for parameter in signature.parameters if signature else ():
+        given = {*run.protocol.parameters, *run.grid, *suite.bare}
+        if parameter.required and parameter.name not in given:
+            raise UserError(
+                f"{key[1]} needs a value for {parameter.name!r} ({parameter.describe()}): give it with "
+                f"--set 'run.0.{parameter.name}={_example(parameter, registry, run.data.name)}'"
+            )
+
+
+def _example(parameter: Parameter, registry: Registry, data: str) -> str:
+    """A value in TOML of the parameter's type; for a reference, a registered name that is not the data's."""
+    if parameter.type == "ref":
+        names = [name for name in registry.names(parameter.kind) if name != data] or ["NAME"]
+        value: Any = "circles" if "circles" in names else names[0]  # points: nothing to download
+    elif parameter.type == "literal":
+        value = parameter.choices[0]
+    else:
+        value = {"int": 1, "float": 1.0, "bool": True}.get(parameter.type, "...")
+    return json.dumps([value] if parameter.many else value, ensure_ascii=False)
 
 
 def _entry(option: str, text: str) -> Any:

@@ -35,6 +35,9 @@ GROUP = "mfbench"
 BUILT_IN = "mfbench.builtin"
 """The bench's own data sets and protocols: a plugin like any other, named here and not imported."""
 
+GIVEN_AS = "give its Python file (mine.py), or the name of its module once it is installed (my_package)"
+"""What every message about a plugin that is neither says."""
+
 Loaded = tuple[Plugin, object]
 """A plugin, and the object that holds its hooks (None where it is broken or was only read in a child)."""
 
@@ -42,11 +45,16 @@ Loaded = tuple[Plugin, object]
 def resolve_source(source: str, base: Path | None = None) -> str:
     """A `--plugin` or suite plugin as every process understands it: an absolute path, or a module's name.
 
-    `base` is the folder that relative files are relative to (default: the current one).
+    `base` is the folder that relative files are relative to (default: the current one). UserError for what is
+    neither: a file that is not there, a folder, a module's name with an empty part.
     """
     if not source.endswith(".py") and "/" not in source and "\\" not in source:
+        if not all(part.strip() for part in source.split(".")):
+            raise UserError(f"plugin {source!r}: is neither a file nor a module's name; {GIVEN_AS}")
         return source
     path = ((base or Path.cwd()) / Path(source).expanduser()).resolve()
+    if path.is_dir():
+        raise UserError(f"plugin {source!r}: {path} is a folder; {GIVEN_AS}")
     if not path.is_file():
         raise UserError(f"plugin {source!r}: there is no file {path}")
     return str(path)
@@ -141,7 +149,8 @@ def _import(module: str) -> object:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        hint = f"; for the file, say {module}.py" if Path(f"{module}.py").is_file() else ""
+        hint = f"; the folder {module} is no plugin: {GIVEN_AS}" if Path(module).is_dir() else ""
+        hint = f"; for the file, say {module}.py" if Path(f"{module}.py").is_file() else hint
         raise PluginError(f"no module named {module!r} is installed{hint}") from error
 
 

@@ -108,6 +108,14 @@ def test_show_of_a_name_that_cannot_be_imported_says_why(install, capsys):
     assert "cannot be used: ModuleNotFoundError: No module named 'no_such_module'" in capsys.readouterr().err
 
 
+def test_show_of_a_kind_alone_names_all_of_the_kind(write, capsys):
+    path = write("mine.py", PLUGIN)
+    assert main(["show", "sampler", "--plugin", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mfbench: show sampler: a NAME is missing after the kind; there are: ")
+    assert {"halves", "rk4"} <= set(said.strip().partition("there are: ")[2].split(", "))
+
+
 def test_show_of_a_cell_without_a_store(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["show", "0123abcd"]) == 2

@@ -72,7 +72,16 @@ def test_the_version(capsys):
         (["show", "sampler", "rk44"], "there is no sampler 'rk44'; did you mean 'rk4'"),
         (["show", "a", "b", "c"], "show a b c: expected KIND NAME, or the id of a CELL"),
         (["list", "--plugin", "gone.py"], "plugin 'gone.py': there is no file "),
-        (["data", "check", "mons"], "there is no dataset 'mons'; did you mean 'moons'?"),
+        (["list", "--plugin", ""], "plugin '': is neither a file nor a module's name; give its Python file"),
+        (["list", "--plugin", "."], "plugin '.': is neither a file nor a module's name; give its"),
+        (["list", "--plugin", "a..b"], "plugin 'a..b': is neither a file nor a module's name; give its"),
+        (["list", "--plugin", "/"], "plugin '/': / is a folder; give its Python file (mine.py), or the name"),
+        (["plugin", "check", ""], "plugin '': is neither a file nor a module's name; give its Python file"),
+        (["plugin", "check", "/"], "plugin '/': / is a folder; give its Python file (mine.py), or the name"),
+        (["show", "attack"], "show attack: a NAME is missing after the kind; there are: "),
+        (["import", "x", "--store", "/no/d/s"], "argument --store: '/no/d/s': there is no folder '/no/d'"),
+        (["import", "x", "--store", ""], "argument --store: the name is empty; give a file"),
+        (["data", "check", "mons"], "there is no dataset 'mons'; did you mean 'moons'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments, said):

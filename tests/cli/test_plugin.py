@@ -186,3 +186,11 @@ def test_check_of_a_plugin_that_does_not_load(write, capsys):
 def test_check_of_nothing_is_bad_input(capsys):
     assert main(["plugin", "check", "gone.py"]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_check_of_a_folder_in_this_one_says_what_to_give(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good-one").mkdir()
+    assert main(["plugin", "check", "good-one"]) == 1
+    out = capsys.readouterr().out
+    assert "the folder good-one is no plugin: give its Python file" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,9 @@ import pytest
 
 from mfbench.cli import main
 from mfbench.cli._dry_run import Forecast, print_forecast
+from mfbench.cli.try_ import _example
+from mfbench.registry import load_registry
+from mfbench.registry.schema import Parameter
 from mfbench.store import Store
 
 PLUGIN = '''
@@ -171,7 +175,10 @@ def test_failures_are_results_and_run_again_only_when_asked(mfbench, folder):
             ["tiny.toml", "--methods", "constnat"],
             "the suite has no method 'constnat'; did you mean 'constant'?",
         ),
-        (["tiny.toml", "--methods", ","], "argument --methods: give at least one name"),
+        (["tiny.toml", "--methods", ","], "argument --methods: ',' has an empty name"),
+        (["tiny.toml", "--methods", "constant,,broken"], "'constant,,broken' has an empty name"),
+        (["tiny.toml", "--select", ""], "argument --select: the text is empty; leave --select out"),
+        (["tiny.toml", "--store", "gone/d/s.sqlite"], "'gone/d/s.sqlite': there is no folder 'gone/d'"),
         (["tiny.toml", "--select", "nothing"], "--select 'nothing' matches none of the suite's cells"),
         (["tiny.toml", "--workers", "0"], "argument --workers: '0' is not a number of workers"),
         (["tiny.toml", "--device", "gpu"], "--device gpu: it is 'auto', 'cpu', 'cuda' or 'cuda:N'"),
@@ -262,6 +269,36 @@ def test_try_refuses_in_one_line(mfbench, home, words, expected):
     assert len(done.err.splitlines()) == 1
 
 
+def test_try_says_how_to_give_what_a_protocol_needs(mfbench):
+    words = ("try", "ood_auroc", "--data", "swiss_roll", "--method", "kde")
+    done = mfbench(*words)
+    assert done.code == 2
+    assert done.err == (
+        "mfbench: ood_auroc needs a value for 'against' (a list of names of a dataset): "
+        "give it with --set 'run.0.against=[\"circles\"]'\n"
+    )
+    followed = mfbench(*words, "--set", 'run.0.against=["circles"]', "--set", "run.0.nothing=1")
+    assert "run[0].nothing" in followed.err
+    assert "against" not in followed.err.partition(";")[0]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "example"),
+    [
+        (Parameter("p", "ref", kind="dataset", many=True), '["circles"]'),
+        (Parameter("p", "ref", kind="sampler"), '"ddim"'),
+        (Parameter("p", "literal", choices=("a", "b")), '"a"'),
+        (Parameter("p", "int", many=True), "[1]"),
+        (Parameter("p", "bool"), "true"),
+        (Parameter("p", "str"), '"..."'),
+    ],
+)
+def test_examples_are_values_of_the_parameter(parameter, example):
+    said = _example(parameter, load_registry(), "swiss_roll")
+    assert said == example
+    parameter.conform(tomllib.loads(f"p = {said}")["p"])
+
+
 @pytest.mark.parametrize(
     ("found", "workers", "expected"),
     [
@@ -288,6 +325,27 @@ def test_an_executor_that_does_not_work_is_told_before_a_store_is_made(folder, m
     assert done.err.startswith("mfbench: --executor cluster:pool: ")
     assert done.err.count("\n") == 1
     assert not (folder / "results.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        ("loacl", "it is 'local', 'inline' or 'module:factory'"),
+        ("nope:nope", "ModuleNotFoundError: No module named 'nope'"),
+        ("string:nope", "AttributeError: module 'string' has no attribute 'nope'"),
+        ("string:digits", "is a str, not a function of the workers"),
+    ],
+)
+def test_a_dry_run_looks_for_the_executor(mfbench, executor, said):
+    done = mfbench("run", "tiny.toml", "--dry-run", "--executor", executor)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"mfbench: --executor {executor}: {said}\n"
+
+
+def test_a_dry_run_starts_no_workers(mfbench, folder, monkeypatch):
+    (folder / "pool_of_dry_runs.py").write_text("def pool(workers):\n    raise OSError('started')\n")
+    monkeypatch.syspath_prepend(str(folder))
+    assert mfbench("run", "tiny.toml", "--dry-run", "--executor", "pool_of_dry_runs:pool").code == 0
 
 
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])
