@@ -13,6 +13,12 @@ from mfbench.testing.findings import NotApplicable, require
 from mfbench.testing.methods import EXAMPLES, Check, MethodChecks
 from mfbench.testing.sameness import TOLERANCE, largest_gap
 
+REPEATED = 0.1
+"""Share of samples that may be training samples, beyond the share of validation samples that are."""
+SAME = 1e-4
+"""Largest difference of two coordinates that counts as none, in units of the data's standard deviation."""
+_DRAWS = 100
+
 
 class GeneratorChecks(MethodChecks):
     """Asked for as many samples as there are inputs."""
@@ -28,7 +34,7 @@ class GeneratorChecks(MethodChecks):
         return [self.fits, *self.own(), self.same_seed, self.global_generators, self.state, self.device]
 
     def own(self) -> list[Check]:
-        return [self.samples, self.variety, self.diffusion]
+        return [self.samples, self.variety, self.memorisation, self.diffusion]
 
     def samples(self) -> None:
         """Shape (count, *shape), finite."""
@@ -36,11 +42,41 @@ class GeneratorChecks(MethodChecks):
             rng = self.workshop.rng("check")
             checked_samples(self.method.sample(count, rng=rng), (count, *self.data.shape), self.method)
 
-    def variety(self) -> None:
-        """Another seed gives other samples, and no two samples of a call are the same."""
+    def variety(self) -> str | None:
+        """Another seed gives other samples; samples of a call differ as much as training samples do."""
         require(self.random, "two seeds give the same samples: are they drawn from rng?")
-        distinct = len({tuple(row) for row in self.answer().flatten(1).tolist()})
-        require(distinct > 1, f"{EXAMPLES} samples of one call are all the same")
+        found = len(torch.unique(self.answer().flatten(1), dim=0))
+        require(found > 1, f"{EXAMPLES} samples of one call are all the same")
+        least = self._fewest_distinct()
+        require(
+            found >= least,
+            f"{EXAMPLES} samples of one call are {found} different ones (of the data: {least})",
+        )
+        return f"{found} of {EXAMPLES} samples are different"
+
+    def _fewest_distinct(self) -> int:
+        """Of draws of EXAMPLES training samples, none twice, the one with the most duplicates in the data."""
+        rows = torch.unique(self.data.train.x.flatten(1), dim=0, return_inverse=True)[1].cpu()
+        rng = torch.Generator().manual_seed(0)
+        draws = [torch.randperm(len(rows), generator=rng)[:EXAMPLES] for _ in range(_DRAWS)]
+        return min(len(set(rows[draw].tolist())) for draw in draws)
+
+    def memorisation(self) -> str | None:
+        """Samples are not training samples, but for as many as of the validation samples are."""
+        if self.method.role == "control":
+            raise NotApplicable("a control may repeat the training data")
+        found, expected = self._share_seen(self.answer()), self._share_seen(self.data.val.x[:EXAMPLES])
+        require(
+            found <= expected + REPEATED,
+            f"{found:.0%} of {EXAMPLES} samples are training samples: it repeats what it was fitted on",
+        )
+        return f"{found:.0%} of {EXAMPLES} samples are training samples"
+
+    def _share_seen(self, x: Tensor) -> float:
+        """The share of x that are training samples up to rounding."""
+        train = self.data.train.x.flatten(1)
+        distances = torch.cdist(x.flatten(1).to(train), train, p=torch.inf)
+        return float((distances.amin(dim=1) <= SAME * train.std()).double().mean())
 
     def diffusion(self) -> None:
         """Of a DiffusionModel: predictor, schedule, and the two maps between data and model space."""

@@ -22,6 +22,7 @@ from mfbench.testing.likelihoods import LikelihoodChecks
 from mfbench.testing.methods import MethodChecks
 from mfbench.testing.protocols import ProtocolChecks
 from mfbench.testing.samplers import SamplerChecks
+from mfbench.testing.settings import settings_kept
 from mfbench.testing.workshop import Workshop, small_data, small_manifolds
 
 Checks = MethodChecks | DatasetChecks | ProtocolChecks
@@ -47,7 +48,8 @@ def check_plugin(source: str) -> list[Finding]:
     source: a file, a module, or the name of an installed plugin ("mfbench" for the bench's own). A
     plugin that cannot be loaded gives one finding that says why; UserError where there is no such file.
     """
-    registry, plugin = _found(source)
+    with settings_kept():  # as the bench does after an import
+        registry, plugin = _found(source)
     if plugin.error is not None:
         return [Finding("plugin", plugin.name, "loads", False, plugin.error)]
     if not plugin.cards and not plugin.hooks:
@@ -106,9 +108,16 @@ def _candidates(registry: Registry, kind: str) -> Sequence[Dataset]:
 
 
 def _findings(checks: Checks, card: Card) -> list[Finding]:
-    """The first check says whether the others can be made."""
-    first, *rest = checks.checks()
-    finding = find(card.kind, card.name, first)
-    if not finding.ok or finding.skipped:
-        return [finding]
-    return [finding, *(find(card.kind, card.name, check) for check in rest)]
+    """The first check says whether the others can be made, the last one what any of them changed globally."""
+    findings: list[Finding] = []
+    changes: dict[str, str] = {}
+    for check in checks.checks():
+        with settings_kept() as changed:
+            finding = find(card.kind, card.name, check)
+        findings.append(finding)
+        changes = {name: f"{how} (in {finding.check!r})" for name, how in changed.items()} | changes
+        if len(findings) == 1 and (not finding.ok or finding.skipped):
+            break
+    said = ", ".join(f"{name} {how}" for name, how in changes.items())
+    message = f"it changes for the whole process the {said}" if said else ""
+    return [*findings, Finding(card.kind, card.name, "global settings", not said, message)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +15,15 @@ from mfbench.measures import auroc
 from mfbench.protocols.checked import checked_scores
 from mfbench.testing.data import Unlike
 from mfbench.testing.findings import NotApplicable, require
+from mfbench.testing.mass import Weighted, weigh
 from mfbench.testing.methods import Check, MethodChecks
 
 BOUNDS = ("exact", "lower", "score")
 EASY = 0.75
 """AUROC that any working score reaches on the easy pair."""
+TOLERANCE, ERRORS = 0.1, 4.0
+"""A density integrates to 1 within the first and so many standard errors of the estimate."""
+UNITS = {"log10": 10.0, "log2": 2.0}
 
 
 class LikelihoodChecks(MethodChecks):
@@ -52,7 +57,7 @@ class LikelihoodChecks(MethodChecks):
         return scores
 
     def own(self) -> list[Check]:
-        return [self.scores, self.dimensions, self.densities, self.orientation]
+        return [self.scores, self.dimensions, self.densities, self.integral, self.orientation]
 
     def scores(self) -> None:
         """Shape (n,), floating-point, no NaN, for one sample and for many."""
@@ -81,6 +86,23 @@ class LikelihoodChecks(MethodChecks):
         checked_scores(log_prob, len(self.inputs), self.method, "log_prob")
         return f"bound: {bound}"
 
+    def integral(self) -> str | None:
+        """In the plane exp(log_prob) integrates to 1 if it is "exact", to at most 1 if it is "lower"."""
+        bound, shape = self.method.bound, tuple(self.data.shape)
+        if bound == "score":
+            raise NotApplicable("it only ranks")
+        if shape != (2,):
+            raise NotApplicable(f"integrals are taken in the plane; it works on {self.data.name} {shape}")
+        rng = self.workshop.rng("check")
+        found = weigh(lambda x: self.method.log_prob(x, rng=rng), self.data.train.x)
+        log, margin = found.log_integral(), math.log1p(TOLERANCE + ERRORS * found.error)
+        said = f"exp(log_prob) integrates to {_exponential(log)} (to {ERRORS * found.error:.0%})"
+        goal, right = ("1", abs(log) <= margin) if bound == "exact" else ("at most 1", log <= margin)
+        require(right, f"{said}, not to {goal}: {_explained(found)}")
+        if margin > math.log(2):
+            raise NotApplicable(f"{said}: too uncertain to tell")
+        return said
+
     def orientation(self) -> str | None:
         """Seen samples score above those of an easy other set."""
         if self.method.role == "control":
@@ -93,3 +115,16 @@ class LikelihoodChecks(MethodChecks):
         reversed_ = "; higher must mean more in-distribution: is the sign reversed?" if found < 0.5 else ""
         require(found >= EASY, f"AUROC {found:.3f} on an easy pair (needed: {EASY}){reversed_}")
         return f"AUROC {found:.3f} on an easy pair"
+
+
+def _exponential(log: float) -> str:
+    """exp(log) for a reader."""
+    return f"{math.exp(log):.3g}" if abs(log) < 10 else f"e^{log:.1f}"
+
+
+def _explained(found: Weighted) -> str:
+    """What would be the cause of such an integral: another base of the logarithm, or a constant."""
+    for name, base in UNITS.items():
+        if abs(found.log_integral(base)) <= math.log1p(TOLERANCE + ERRORS * found.error):
+            return f"it is in {name}, and must be in nats (the natural logarithm)"
+    return f'it is off by {found.log_integral():+.2f} nats, or is no density (then bound is "score")'

@@ -107,12 +107,15 @@ class MethodChecks:
             ("fit", lambda: self.workshop.fitted(self.kind, self.name, built)),
             ("the answer", lambda: self.answer(method=built)),
         ):
-            before = _global_states()
-            call()
-            touched = [name for name, state in _global_states().items() if state != before[name]]
+            with _seeded(0):
+                _draw_globally()  # a generator that was only seeded looks untouched when it is seeded again
+                before = _global_states()
+                call()
+                touched = [name for name, state in _global_states().items() if state != before[name]]
+            which = " and ".join(touched)
             require(
                 not touched,
-                f"{action} draws from the global generator of {' and '.join(touched)}, not from rng",
+                f"{action} draws from the global generator of {which} (or seeds it), not from rng",
             )
 
     def inputs_untouched(self) -> None:
@@ -194,6 +197,12 @@ def _seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(kept[0])
         np.random.set_state(kept[1])
         random.setstate(kept[2])
+
+
+def _draw_globally() -> None:
+    torch.rand(1)
+    np.random.random()
+    random.random()
 
 
 def _global_states() -> dict[str, Any]:

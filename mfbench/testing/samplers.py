@@ -26,7 +26,13 @@ COUNTS = (20, 40, 80, 160)
 """Numbers of steps over which the order is fitted."""
 CLOSE = 0.03
 """Error at the finest step, in units of the data's standard deviation, that is near enough for any order."""
-DRAWN = 4096
+CHAINS = (100, 200, 400)
+"""Numbers T of steps of the chain, at h = 1, from which the error at T = infinity is extrapolated."""
+LIMIT = 0.002
+"""The largest such error, in units of the data's standard deviation."""
+DRAWN = 2**15
+SPREAD = 0.02
+"""Error of mean and std at the longest chain, in the same units, beyond that of DRAWN samples."""
 
 
 class ExactGaussian:
@@ -35,8 +41,8 @@ class ExactGaussian:
     It counts its calls, and refuses times that a network could not take (ContractError).
     """
 
-    def __init__(self) -> None:
-        self.schedule = LinearSchedule(NUM_STEPS)
+    def __init__(self, num_steps: int = NUM_STEPS) -> None:
+        self.schedule = LinearSchedule(num_steps)
         self.rows = 0
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
@@ -70,8 +76,8 @@ class SamplerChecks(MethodChecks):
         return samples
 
     def own(self) -> list[Check]:
-        exactness = self.convergence if self.method.deterministic else self.distribution
-        return [self.samples, self.any_step, self.determinism, self.evaluations, exactness]
+        exactness = [self.convergence, self.bias] if self.method.deterministic else [self.distribution]
+        return [self.samples, self.any_step, self.determinism, self.evaluations, *exactness]
 
     def samples(self) -> None:
         """The shape of x_start, finite, in points and in images."""
@@ -124,25 +130,37 @@ class SamplerChecks(MethodChecks):
         )
         return said
 
+    def bias(self) -> str | None:
+        """The error at h = 1 goes to 0 as T grows: little is left without its terms in 1/T and 1/T^2."""
+        coarse, middle, fine = (self._errors(1, steps) for steps in CHAINS)
+        left = float(((coarse - 6 * middle + 8 * fine) / 3).square().mean().sqrt()) / STD
+        said = f"as T grows the error at h = 1 goes to {left:.2%} of the data's std"
+        require(
+            left <= LIMIT, f"{said}, not to 0: a factor or a constant is off in every step or in the last"
+        )
+        return said
+
     def distribution(self) -> str | None:
-        """At h = 1 the samples have the mean and standard deviation of the data, to 10 % of the latter."""
-        x = self._noise(DRAWN)
-        samples = self.method.sample(ExactGaussian(), x, step=1, rng=self.workshop.rng("check"))
-        mean, std = samples.mean(0), samples.std(0)
-        off = max(float((mean - MEAN).abs().max()), float((std - STD).abs().max())) / STD
-        noise = 5 / math.sqrt(DRAWN)
-        said = f"mean {float(mean.mean()):.3f}, std {float(std.mean()):.3f} of N({MEAN}, {STD}^2)"
-        require(off <= 0.1 + noise, f"{said}: off by {off:.0%} of the std")
+        """At h = 1 on the longest chain the samples have the mean and standard deviation of the data."""
+        x, predictor = self._noise(DRAWN), ExactGaussian(CHAINS[-1])
+        samples = self.method.sample(predictor, x, step=1, rng=self.workshop.rng("check"))
+        mean, std = (samples.mean(0) - MEAN) / STD, samples.std(0) / STD - 1
+        off = float(torch.cat([mean, std]).abs().max())
+        parts = [f"{float(part.abs().max()):.1%}" for part in (mean, std)]
+        said = f"mean off by {parts[0]}, std by {parts[1]} of the data's std"
+        require(off <= SPREAD + 5 / math.sqrt(DRAWN), f"{said} at T = {CHAINS[-1]}, h = 1")
         return said
 
     def _noise(self, count: int, dim: int = 2) -> Tensor:
         rng = self.workshop.rng("noise")
         return torch.randn(count, dim, generator=rng, device=rng.device, dtype=torch.float64)
 
+    def _errors(self, step: float, num_steps: int = NUM_STEPS) -> Tensor:
+        """What the answer at t = 0 is off by, float64, with `step` of a chain of num_steps."""
+        predictor, x = ExactGaussian(num_steps), self.inputs
+        found: Tensor = self.method.sample(predictor, x.clone(), step=step, rng=self.workshop.rng("check"))
+        return found - predictor.solution(x)
+
     def _error(self, count: float) -> float:
-        """Root mean square error at t = 0 with T / count as the step, float64."""
-        predictor, x = ExactGaussian(), self.inputs
-        found = self.method.sample(
-            predictor, x.clone(), step=NUM_STEPS / count, rng=self.workshop.rng("check")
-        )
-        return float((found - predictor.solution(x)).square().mean().sqrt())
+        """Root mean square error with T / count as the step."""
+        return float(self._errors(NUM_STEPS / count).square().mean().sqrt())

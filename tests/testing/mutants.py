@@ -121,6 +121,73 @@ LIKELIHOODS = _of(
         "state",
         "after load_state_dict answers differ",
     ),
+    (
+        "is_off_by_a_constant",
+        ".sum(1)",
+        ".sum(1) + 50",
+        "integral",
+        r"integrates to e\^50.0 .*, not to 1: it is off by \+50.00 nats",
+    ),
+    (
+        "leaves_out_a_constant",
+        ".sum(1)",
+        ".sum(1) + 1.8378770664",
+        "integral",
+        r"it is off by \+1.8\d nats, or is no density",
+    ),
+    ("is_in_log10", ".sum(1)", ".sum(1) / 2.302585093", "integral", "it is in log10, and must be in nats"),
+    ("is_in_log2", ".sum(1)", ".sum(1) / 0.6931471806", "integral", "it is in log2, and must be in nats"),
+    (
+        "calls_a_distance_a_density",
+        "torch.distributions.Normal(self.mean, self.std).log_prob(x.flatten(1)).sum(1)",
+        "-(x.flatten(1) - self.mean).square().sum(1)",
+        "integral",
+        r"integrates to 3.\d+ .*, not to 1.* no density \(then bound is \"score\"\)",
+    ),
+    (
+        "holds_too_little",
+        ".sum(1)",
+        ".sum(1) - 1",
+        "integral",
+        r"integrates to 0.3\d+ .*, not to 1: it is off by -1.0\d nats|off by -0.9\d nats",
+    ),
+    (
+        "bounds_from_above",
+        "def log_prob(self, x, *, rng=None):",
+        'bound = "lower"\n\n    def log_prob(self, x, *, rng=None):\n        return self.density(x) + 2\n\n'
+        "    def density(self, x):",
+        "integral",
+        "not to at most 1: it is off by",
+    ),
+    (
+        "sets_the_default_dtype_and_threads",
+        "x = data.train.x.flatten(1)",
+        "x = data.train.x.flatten(1)\n        torch.set_default_dtype(torch.float64)\n"
+        "        torch.set_num_threads(torch.get_num_threads() + 5)",
+        "global settings",
+        r"default dtype from torch.float32 to torch.float64 \(in 'fits'\), number of threads from \d+ to",
+    ),
+    (
+        "turns_gradients_off",
+        ".sum(1)",
+        ".sum(1).mul(1 + 0 * float(bool(torch.set_grad_enabled(False))))",
+        "global settings",
+        r"grad mode from True to False \(in 'scores'\)",
+    ),
+    (
+        "asks_for_deterministic_algorithms",
+        "x = data.train.x.flatten(1)",
+        "torch.use_deterministic_algorithms(True)\n        x = data.train.x.flatten(1)",
+        "global settings",
+        "deterministic algorithms from 0 to 2",
+    ),
+    (
+        "seeds_globally",
+        "x = data.train.x.flatten(1)",
+        "torch.manual_seed(12345)\n        x = data.train.x.flatten(1)",
+        "global generators",
+        "fit draws from the global generator of torch",
+    ),
     ("saves_a_list", '"mean": self.mean,', '"mean": self.mean.tolist(),', "state", "is a list"),
     ("saves_nothing", '{"mean": self.mean, "std": self.std}', "{}", "state", "empty after fit"),
     ("has_no_type_hint", "floor: float = 1e-3", "floor=1e-3", "signature", "'floor' has no type hint"),
@@ -154,6 +221,30 @@ GENERATORS = _of(
     ),
     ("collapses", "std * z", "std * z[:1]", "variety", "are all the same"),
     (
+        "gives_two_points",
+        "std * z",
+        "std * z[torch.arange(count) % 2 if count > 1 else [0]]",
+        "variety",
+        r"24 samples of one call are 2 different ones \(of the data: 24\)",
+    ),
+    (
+        "repeats_the_training_data",
+        "self.shape = data.shape",
+        "self.shape, self.sample = data.shape, lambda count, *, rng: data.train.x[\n"
+        "            torch.randperm(len(data.train), generator=rng)[:count]]",
+        "memorisation",
+        "100% of 24 samples are training samples: it repeats what it was fitted on",
+    ),
+    (
+        "repeats_a_third_of_it_nearly",
+        "self.shape = data.shape",
+        "self.shape, drawn = data.shape, self.sample\n"
+        "        self.sample = lambda count, *, rng: torch.where((torch.arange(count) % 3 > 0)[:, None],\n"
+        "            drawn(count, rng=rng), data.train.x[:count] * (1 + 1e-6))",
+        "memorisation",
+        "33% of 24 samples are training samples",
+    ),
+    (
         "draws_globally",
         "generator=rng,",
         "",
@@ -186,6 +277,14 @@ SAMPLERS = _of(
         "convergence",
         "does not converge to the exact solution",
     ),
+    (
+        "is_off_by_a_factor",
+        "return y",
+        "return 1.004 * y",
+        "bias",
+        r"as T grows the error at h = 1 goes to 0.\d+% of the data's std, not to 0",
+    ),
+    ("is_off_by_a_shift", "return y", "return y + 0.002", "bias", "goes to 0.4.% of the data's std"),
     ("never_moves", "+ (sigma[k + 1] - sigma[k]) *", "+ 0 *", "convergence", "does not converge"),
     ("clips", "return y", "return y.clamp(-1, 1)", "convergence", "does not converge"),
     (
@@ -230,6 +329,27 @@ SAMPLERS = _of(
         "return y + 0.5 * torch.randn(y.shape, generator=rng, dtype=y.dtype)\n\n    deterministic = False",
         "distribution",
         "off by",
+    ),
+)
+ANCESTRAL = _of(
+    "ancestral_sampler",
+    "sampler",
+    "Ancestral",
+    ("spreads", "return x", "return 1.05 * x", "distribution", "mean off by .*, std by .* at T = 400"),
+    (
+        "is_too_noisy",
+        "bbar.sqrt() * z",
+        "1.1 * bbar.sqrt() * z",
+        "distribution",
+        r"mean off by .*, std by \d+\.\d% of the data's std",
+    ),
+    ("is_shifted", "return x", "return x + 0.03", "distribution", r"mean off by [5-7]\.\d%"),
+    (
+        "has_one_seed",
+        "generator=rng,",
+        "generator=torch.Generator().manual_seed(0),",
+        "determinism",
+        "two seeds",
     ),
 )
 DISENTANGLERS = _of(
@@ -419,6 +539,7 @@ MUTANTS = [
     *DIMENSIONS,
     *GENERATORS,
     *SAMPLERS,
+    *ANCESTRAL,
     *DISENTANGLERS,
     *DEFENSES,
     *ATTACKS,

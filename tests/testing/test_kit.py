@@ -12,6 +12,7 @@ KINDS_OF = {
     "diagonal_gaussian": {"likelihood", "generator"},
     "subspace_dimension": {"likelihood"},
     "euler_sampler": {"sampler"},
+    "ancestral_sampler": {"sampler"},
     "pca_disentangler": {"disentangler"},
     "logistic_defense": {"defense", "attack"},
     "ring_protocol": {"dataset", "protocol"},
