@@ -113,11 +113,15 @@ def _findings(checks: Checks, card: Card) -> list[Finding]:
     changes: dict[str, str] = {}
     for check in checks.checks():
         with settings_kept() as changed:
-            finding = find(card.kind, card.name, check)
-        findings.append(finding)
-        changes = {name: f"{how} (in {finding.check!r})" for name, how in changed.items()} | changes
-        if len(findings) == 1 and (not finding.ok or finding.skipped):
+            findings.append(find(card.kind, card.name, check))
+        changes = {name: f"{how} (in {findings[-1].check!r})" for name, how in changed.items()} | changes
+        if len(findings) == 1 and (not findings[0].ok or findings[0].skipped):
             break
-    said = ", ".join(f"{name} {how}" for name, how in changes.items())
-    message = f"it changes for the whole process the {said}" if said else ""
-    return [*findings, Finding(card.kind, card.name, "global settings", not said, message)]
+    if changes:
+        said = ", ".join(f"{name} {how}" for name, how in changes.items())
+        return [*findings, _settings(card, False, f"it changes for the whole process the {said}")]
+    return [*findings, _settings(card, True)] if len(findings) > 1 else findings
+
+
+def _settings(card: Card, kept: bool, message: str = "") -> Finding:
+    return Finding(card.kind, card.name, "global settings", kept, message)
