@@ -209,5 +209,6 @@ def test_reading_the_registration_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_conformance(mfbench_check):
     mfbench_check("mfbench_defenses")
