@@ -179,7 +179,7 @@ LIKELIHOODS = _of(
         "x = data.train.x.flatten(1)",
         "torch.use_deterministic_algorithms(True)\n        x = data.train.x.flatten(1)",
         "global settings",
-        "deterministic algorithms from 0 to 2",
+        "deterministic algorithms from [01] to 2",
     ),
     (
         "seeds_globally",
