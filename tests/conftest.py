@@ -19,6 +19,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell star
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _data_folder_as_before() -> Iterator[None]:
+    """`--data-root` sets MFBENCH_DATA for the process: the tests after one that gives it must not see it."""
+    before = os.environ.get("MFBENCH_DATA")
+    yield
+    os.environ.pop("MFBENCH_DATA", None)
+    if before is not None:
+        os.environ["MFBENCH_DATA"] = before
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One cache for the session: what a child said about a plugin is asked once."""
