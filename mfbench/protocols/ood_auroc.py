@@ -46,7 +46,8 @@ from mfbench.protocols.counting import cost, count_evaluations
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.ood_figures import draw, kept
 from mfbench.protocols.ood_findings import findings
-from mfbench.protocols.ood_parts import VALIDATION, Part, ood_sets
+from mfbench.protocols.ood_part import Part
+from mfbench.protocols.ood_sets import VALIDATION, ood_sets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

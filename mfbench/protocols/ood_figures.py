@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mfbench.protocols.draws import Streams
-    from mfbench.protocols.ood_parts import Part
+    from mfbench.protocols.ood_part import Part
 
 Array = NDArray[Any]
 Shown = Sequence[tuple[Record, Kept]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mfbench.protocols.ood_parts import Part
+    from mfbench.protocols.ood_part import Part
 
 Array = NDArray[Any]
 

@@ -12,7 +12,7 @@ import numpy as np
 from mfbench.contracts import Record
 from mfbench.identity import canonical
 from mfbench.protocols import style
-from mfbench.protocols.ood_parts import CHOSEN_BY, FAR, NEAR, VALIDATION
+from mfbench.protocols.ood_sets import CHOSEN_BY, FAR, NEAR, VALIDATION
 from mfbench.protocols.showing import (
     LEGEND_HANDLE,
     LEGEND_LETTER,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mfbench.contracts import Dataset
 from mfbench.errors import UserError
-
-if TYPE_CHECKING:
-    from mfbench.protocols.ood_parts import Part
+from mfbench.protocols.ood_part import Part
 
 
 def require_apart(validation: Sequence[Part], tested: Sequence[Part]) -> None:

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mfbench.contracts import Dataset
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.ood_names import distinct_names
+from mfbench.protocols.ood_part import Part
 from mfbench.protocols.ood_validation import require_apart, require_unshared
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 NEAR, FAR, VALIDATION = "near mean", "far mean", "validation mean"
 """Parts that are means over sets; no set is called so, as names of sets have no spaces."""
 CHOSEN_BY = "validation: "
 """What the part of a single set to choose by begins with; its name follows."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One data set as this protocol sees it: its name on the board and the samples used."""
-
-    name: str
-    data: Dataset
-    x: Tensor
 
 
 @dataclass(frozen=True)
