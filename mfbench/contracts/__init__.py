@@ -5,14 +5,18 @@ One small file a kind. Nothing here imports torch: tensors appear in annotations
 
 from mfbench.contracts.abilities import (
     Certifies,
+    ClimbsLadder,
     EstimatesDimension,
     HasELBO,
+    HasEvidence,
     HasFeatures,
+    HasSurrogate,
     KnowsOutliers,
     Reconstructor,
     SuperResolver,
+    Unrollable,
 )
-from mfbench.contracts.attack import Attack, Threat
+from mfbench.contracts.attack import Attack, Rung, Threat
 from mfbench.contracts.dataset import Dataset, Split
 from mfbench.contracts.dataspec import DataSpec
 from mfbench.contracts.defense import Defense
@@ -36,6 +40,7 @@ from mfbench.contracts.sampler import Sampler
 __all__ = [
     "Attack",
     "Certifies",
+    "ClimbsLadder",
     "Clock",
     "DataSpec",
     "Dataset",
@@ -48,7 +53,9 @@ __all__ = [
     "FileRef",
     "GenerativeModel",
     "HasELBO",
+    "HasEvidence",
     "HasFeatures",
+    "HasSurrogate",
     "ImageHistory",
     "KnowsOutliers",
     "Likelihood",
@@ -62,10 +69,12 @@ __all__ = [
     "Record",
     "Ref",
     "Role",
+    "Rung",
     "Sampler",
     "Split",
     "SuperResolver",
     "Threat",
     "Timing",
+    "Unrollable",
     "Value",
 ]

@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import torch
     from torch import Tensor
 
-    from mfbench.contracts.attack import Threat
+    from mfbench.contracts.attack import Rung, Threat
     from mfbench.contracts.dataset import Dataset
+    from mfbench.contracts.defense import Defense
 
 
 class Reconstructor(ABC):
@@ -69,3 +72,69 @@ class HasFeatures(ABC):
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
         """(n, d), deterministic: what the last layer of a classifier sees of the images x."""
+
+
+class HasSurrogate(ABC):
+    """A defense that helps who attacks it: it has a differentiable stand-in of its answer.
+
+    For answers without a useful gradient: votes become means of logits, a search becomes the mean over what
+    is searched, a file format becomes its smooth approximation.
+    """
+
+    @abstractmethod
+    def surrogate_logits(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        """(n, classes), differentiable in x, near `defended_logits`; an image's row depends on it alone."""
+
+
+class Unrollable(ABC):
+    """A defense that purifies in steps, which an attacker may take one by one and differentiate through.
+
+    `purify` takes the same steps, so that what is attacked is what defends. Between steps stands a tuple of
+    tensors, one row an image: the image so far, and whatever else a step needs (the image as it came, noise
+    drawn once, a box found once).
+    """
+
+    @property
+    @abstractmethod
+    def purification_steps(self) -> int:
+        """How many steps `purify` takes at most."""
+
+    @abstractmethod
+    def purification_start(self, x: Tensor, *, rng: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        """The tuple before the first step, differentiable in x."""
+
+    @abstractmethod
+    def purification_step(
+        self,
+        state: tuple[Tensor, ...],
+        *,
+        squash: Callable[[Tensor], Tensor] | None = None,
+        stride: float = 1.0,
+        rng: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The tuple after one step. Where gradients are enabled it is differentiable in the state (its own
+        gradient taken with `create_graph`), and stops early for no image.
+
+        squash: of the gradient (n, ...) that the step follows, in place of its sign, which has no derivative;
+            keeps the shape, bounded by 1. None: the step as `purify` takes it.
+        stride: multiplies the step size, for attackers who take fewer and longer steps.
+        """
+
+
+class HasEvidence(ABC):
+    """A defense that looks for the attack before it answers: a detector, a locator, an error of
+    reconstruction."""
+
+    @abstractmethod
+    def evidence(self, x: Tensor, *, rng: torch.Generator | None = None) -> Mapping[str, Tensor]:
+        """What it goes by, by name: (n,) or maps (n, h, w), higher = more suspicious; differentiable in x."""
+
+
+class ClimbsLadder(ABC):
+    """An attack made of attacks, which tells what each of them came to."""
+
+    @abstractmethod
+    def climb(
+        self, defense: Defense, x: Tensor, y: Tensor, *, threat: Threat, rng: torch.Generator
+    ) -> Sequence[Rung]:
+        """One rung an attack, in the order in which they were tried; arguments as of `Attack.perturb`."""

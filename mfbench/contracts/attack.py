@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mfbench.contracts.method import Method
@@ -26,6 +27,27 @@ class Threat:
     masks: Tensor | None = None
     radius: float | None = None
     budget: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one attack of a ladder came to.
+
+    attack: its name, with the parameters that tell it from others of the ladder.
+    x: (n, ...) images within the threat, the clean one where the attack was not tried or found nothing.
+    tried: (n,) bool: all, or in a cascade those that no attack before had turned.
+    turned: (n,) bool: the defense's answer to x was wrong when the attack looked; score x with fresh draws.
+    budget: what it was allowed and what it took, by name: "steps", "restarts", "queries", and measured, an
+        image tried: "forward" and "backward" evaluations of the classifier (or of what stands for it).
+    notes: what a reader of the board should know ("joint_elbo needs an ELBO: not tried").
+    """
+
+    attack: str
+    x: Tensor
+    tried: Tensor
+    turned: Tensor
+    budget: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 class Attack(Method):
