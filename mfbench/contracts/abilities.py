@@ -138,3 +138,19 @@ class ClimbsLadder(ABC):
         self, defense: Defense, x: Tensor, y: Tensor, *, threat: Threat, rng: torch.Generator
     ) -> Sequence[Rung]:
         """One rung an attack, in the order in which they were tried; arguments as of `Attack.perturb`."""
+
+
+class KnowsAttributes(ABC):
+    """Is shown the true attributes as well: the best possible code of a disentangler."""
+
+    @abstractmethod
+    def encode_knowing(self, x: Tensor, attributes: Tensor) -> Tensor:
+        """(n, d) codes of images x whose attributes (n, k), int64, are given."""
+
+
+class PredictsAttributes(ABC):
+    """Can tell every attribute of an image: an independent judge of what an image shows."""
+
+    @abstractmethod
+    def predict_attributes(self, x: Tensor) -> Tensor:
+        """(n, k) int64, deterministic: the most probable value of each of the data set's attributes."""

@@ -20,7 +20,8 @@ class Metric:
     `better` is None for a metric that describes and does not judge (a mean log-density). `lowest`, `highest`:
     what it can be at all; intervals over the seeds end there. `p_value`: over several seeds boards show
     min(1, 2 x mean) without an interval, which is a p-value again, however the seeds depend on each other
-    (Rüschendorf 1982).
+    (Rüschendorf 1982). `separates`: methods are ranked and compared only with those of the same value (the
+    labels that they used); ceilings, references and controls stand beside all of them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Metric:
     lowest: float | None = None
     highest: float | None = None
     p_value: bool = False
+    separates: bool = False
 
 
 @dataclass(frozen=True)

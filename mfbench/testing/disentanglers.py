@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfbench.contracts import Disentangler
+from mfbench.contracts import Dataset, Disentangler, Split
 from mfbench.protocols.checked import checked_samples
 from mfbench.testing.findings import NotApplicable, require
 from mfbench.testing.methods import Check, MethodChecks
+from mfbench.testing.sameness import largest_gap
+from mfbench.testing.workshop import Workshop
 
 
 class DisentanglerChecks(MethodChecks):
@@ -23,7 +25,7 @@ class DisentanglerChecks(MethodChecks):
         return codes
 
     def own(self) -> list[Check]:
-        return [self.codes, self.decoding, self.symbols]
+        return [self.codes, self.decoding, self.symbols, self.labels]
 
     def codes(self) -> str | None:
         """`encode`: (n, d), finite, the same at every call."""
@@ -48,3 +50,32 @@ class DisentanglerChecks(MethodChecks):
         shape, dtype = tuple(symbols.shape), symbols.dtype
         right = len(shape) == 2 and shape[0] == len(self.inputs) and dtype == torch.int64
         require(right, f"symbols must return (n, d) int64, not {shape} {dtype}")
+
+    def labels(self) -> str | None:
+        """`labels_used` is a share; where it is 0, the fit is the same without attributes and classes."""
+        used = self.method.labels_used
+        require(0 <= used <= 1, f"labels_used is {used}: a share of the labels, from 0 to 1")
+        if used:
+            return f"{used:.3g} of the labels"
+        without = type(self)(Workshop(self.workshop.registry, _Unlabelled(self.data)), self.name)
+        try:
+            gap = largest_gap(without.answer(x=self.inputs), self.answer())
+        except Exception as error:
+            gap = float("nan")
+            told = f"without attributes and classes it fails ({type(error).__name__}: {error})"
+        else:
+            told = "without attributes and classes it is fitted otherwise"
+        require(gap == 0, f"labels_used is 0, but {told}")
+        return "no labels"
+
+
+class _Unlabelled(Dataset):
+    """The same samples, names and identities; whoever asks for attributes or classes finds none."""
+
+    def __init__(self, base: Dataset) -> None:
+        super().__init__(seed=base.seed)
+        self.base, self.name, self.shape, self.parameters = base, base.name, base.shape, base.parameters
+
+    def make_split(self, split: str) -> Split:
+        made: Split = getattr(self.base, split)
+        return Split(made.x, identity=made.identity, names=made.names)

@@ -385,6 +385,27 @@ DISENTANGLERS = _of(
         "batches",
         "splitting the batch changes answers",
     ),
+    (
+        "hides_that_it_is_guided",
+        "x = data.train.x.flatten(1)",
+        "x = data.train.x.flatten(1) * (1 + data.train.attributes[:, :1])",
+        "labels",
+        "labels_used is 0, but without attributes and classes it fails",
+    ),
+    (
+        "is_guided_where_it_can_be",
+        "x = data.train.x.flatten(1)",
+        "x = data.train.x.flatten(1) * (1 if data.train.y is None else 1 + data.train.y[:, None])",
+        "labels",
+        "labels_used is 0, but without attributes and classes it is fitted otherwise",
+    ),
+    (
+        "uses_more_labels_than_there_are",
+        "        self.shape = spec.shape",
+        "        self.shape, self.labels_used = spec.shape, 2.0",
+        "labels",
+        "labels_used is 2.0: a share",
+    ),
 )
 DEFENSES = _of(
     "logistic_defense",
