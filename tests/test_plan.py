@@ -302,6 +302,20 @@ def test_methods_that_lack_a_grid_parameter_run_once(plan):
     ]
 
 
+def test_a_run_may_have_seeds_of_its_own(plan):
+    own = OOD + 'methods = ["kde"]\nseeds = [5, 7]\n'
+    cells = plan(HEAD + own + OOD + 'methods = ["oracle_density"]').cells
+    assert [(cell.label, cell.seed) for cell in cells] == [("kde", 5), ("kde", 7), ("oracle_density", 0)]
+
+
+def test_only_seeds_that_no_earlier_run_asks_for_are_new(plan):
+    first = OOD + 'methods = ["kde"]\nseeds = [5, 7]\n'
+    cells = plan(HEAD + first + first.replace("[5, 7]", "[7, 9]")).cells
+    assert [(cell.seed, cell.run) for cell in cells] == [(5, 0), (7, 0), (9, 1)]
+    with pytest.raises(UserError, match=r"run\[1\]: asks for nothing new: all its cells stand in run\[0\]"):
+        plan(HEAD + first + first.replace("[5, 7]", "[7]"))
+
+
 def test_a_grid_takes_references(plan):
     text = (
         HEAD

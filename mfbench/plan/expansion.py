@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -18,12 +18,21 @@ Grid = Mapping[str, tuple[Any, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """One protocol on one data set with one method, all parameters decided: a cell for each seed."""
+    """One protocol on one data set with one method, all parameters decided: a cell for each seed.
+
+    seeds: those of its run that no earlier run asks for.
+    """
 
     run: RunEntry
     protocol: Choice
     data: Choice
     method: Choice
+    seeds: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The same for combinations that are equal but for their seeds."""
+        return self.protocol.key, self.data.key, self.method.key
 
     @property
     def text(self) -> str:
@@ -35,17 +44,17 @@ def expand(suite: Suite, resolver: Resolver) -> list[Combination]:
     """All combinations of a suite, each once, in the order written. UserError for whatever is wrong."""
     resolver.foresee(_first_names(suite.runs))
     resolver.foresee([name for run in suite.runs for name in _later_names(run, resolver)])
-    first_asked: dict[tuple[str, str, str], int] = {}
+    asked: dict[tuple[tuple[str, str, str], int], int] = {}  # the run that asks first
     combinations: list[Combination] = []
     for run in suite.runs:
         made = _expand_run(run, resolver)
-        keys = [(one.protocol.key, one.data.key, one.method.key) for one in made]
-        if all(key in first_asked for key in keys):
-            earlier = ", ".join(f"run[{index}]" for index in sorted({first_asked[key] for key in keys}))
-            raise run.where.error(f"asks for nothing new: all its cells stand in {earlier}")
-        combinations += [one for one, key in zip(made, keys) if key not in first_asked]
-        for key in keys:
-            first_asked.setdefault(key, run.index)
+        new = [replace(one, seeds=tuple(s for s in run.seeds if (one.key, s) not in asked)) for one in made]
+        if not any(one.seeds for one in new):
+            earlier = sorted({asked[one.key, seed] for one in made for seed in run.seeds})
+            names = ", ".join(f"run[{index}]" for index in earlier)
+            raise run.where.error(f"asks for nothing new: all its cells stand in {names}")
+        combinations += [one for one in new if one.seeds]
+        asked.update({(one.key, seed): run.index for one in new for seed in one.seeds})
     _check_bare(suite, resolver)
     return combinations
 
@@ -83,7 +92,11 @@ def _expand_run(run: RunEntry, resolver: Resolver) -> list[Combination]:
             if method.key in methods:
                 raise entry.where.error(f"{method.label} stands there twice")
             methods[method.key] = method
-    return [Combination(run, protocol, data, method) for method in methods.values() for protocol in protocols]
+    return [
+        Combination(run, protocol, data, method, run.seeds)
+        for method in methods.values()
+        for protocol in protocols
+    ]
 
 
 def _split_grid(run: RunEntry, resolver: Resolver, kind: str) -> tuple[Grid, Grid]:

@@ -50,6 +50,7 @@ def make_plan(
         timing_budget=suite.timing_budget if suite.timing else 0.0,
         partial=bool(select or methods),
         warnings=tuple(dict.fromkeys(cell.unreadable for cell in cells if cell.unreadable)),
+        executors=suite.executors,
     )
 
 
@@ -101,7 +102,7 @@ class _Planner:
         involved = [*protocol.everything(), *method.everything(), *data.everything()]
         measured = [*protocol.everything(), *data.everything()]
         sources = self._text(_sources(involved))
-        for seed in self.suite.seeds:
+        for seed in combination.seeds:
             needs = self._needs(involved, data, seed, run)
             digests = self._text(self._data_digests(involved, seed))
             cell_id = _hash(_object(**texts, seed=str(seed)))

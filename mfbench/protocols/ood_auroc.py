@@ -21,6 +21,7 @@ Zhang et al. 2023 (OpenOOD v1.5) for near, far and validation sets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -48,14 +49,12 @@ from mfbench.protocols.ood_figures import draw, kept
 from mfbench.protocols.ood_findings import findings
 from mfbench.protocols.ood_part import Part
 from mfbench.protocols.ood_sets import VALIDATION, ood_sets
+from mfbench.protocols.timed import timed_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-
-TIMED = 1000
-"""Samples that one timed call scores."""
 
 
 class OODAuroc(EvaluationProtocol):
@@ -85,7 +84,7 @@ class OODAuroc(EvaluationProtocol):
         ),
         Metric("mean_log_density", "nats", better=None, description="of each set; not for pure scores"),
     )
-    workload: ClassVar[str] = "scores 1,000 samples"
+    workload: ClassVar[str] = "scores 1,000 points, or 100 images"
 
     def evaluate(  # type: ignore[override]
         self,
@@ -111,7 +110,7 @@ class OODAuroc(EvaluationProtocol):
         sets = ood_sets(data, against, near or (), validation or (), count)
         seen, unseen = sets.seen, sets.unseen
         streams = Streams(rng)
-        timed = _timed(seen)
+        timed = replace(seen, x=timed_rows(seen.x))
         clock.measure(lambda: _scores(method, timed, unseen[0], streams))
         if clock.timing_only:
             return Measurement()
@@ -267,9 +266,3 @@ def _scores(method: Likelihood, part: Part, other: Part, streams: Streams) -> Ar
 def _log_densities(method: Likelihood, part: Part, streams: Streams) -> Array:
     log_prob = method.log_prob(part.x, rng=streams("scores", part.name))
     return checked_scores(log_prob, len(part.x), method, "log_prob")
-
-
-def _timed(seen: Part) -> Part:
-    """The seen set's first 1,000 samples, repeated where there are fewer."""
-    rows = torch.arange(TIMED, device=seen.x.device) % len(seen.x)
-    return Part(seen.name, seen.data, seen.x[rows])

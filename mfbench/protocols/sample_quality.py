@@ -57,14 +57,13 @@ from mfbench.protocols.sample_features import (
     told_apart,
 )
 from mfbench.protocols.sample_figures import draw, kept
+from mfbench.protocols.timed import timed_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 
-TIMED = 1000
-"""Samples that one timed call draws."""
 PIXELS = 4096
 """Most numbers of an image on whose pixels the classifier test is made: it takes a minute or more beyond."""
 
@@ -134,7 +133,7 @@ class SampleQuality(EvaluationProtocol):
             highest=1,
         ),
     )
-    workload: ClassVar[str] = "draws 1,000 samples"
+    workload: ClassVar[str] = "draws 1,000 points, or 100 images"
 
     def evaluate(  # type: ignore[override]
         self,
@@ -157,7 +156,7 @@ class SampleQuality(EvaluationProtocol):
                 raise UserError("sample_quality: features are for images; leave `features` out for points")
             require_features(features)
         streams = Streams(rng)
-        clock.measure(lambda: method.sample(TIMED, rng=streams("samples")))
+        clock.measure(lambda: method.sample(timed_count(data.shape), rng=streams("samples")))
         if clock.timing_only:
             return Measurement()
 

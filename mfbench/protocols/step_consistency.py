@@ -56,14 +56,13 @@ from mfbench.protocols.sample_figures import kept
 from mfbench.protocols.step_figures import draw
 from mfbench.protocols.step_findings import findings
 from mfbench.protocols.step_images import METRICS, agreement, likeness
+from mfbench.protocols.timed import timed_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
 
-TIMED = 1000
-"""Samples that one timed call draws."""
 HELD_OUT = 2000
 """Most samples of the test and of the validation split that energy distances are measured with."""
 
@@ -93,7 +92,7 @@ class StepConsistency(EvaluationProtocol):
         Metric("energy_floor", "data units", None, description="held-out against held-out data"),
         *METRICS,
     )
-    workload: ClassVar[str] = "draws 1,000 samples"
+    workload: ClassVar[str] = "draws 1,000 points, or 100 images"
 
     def evaluate(  # type: ignore[override]
         self,
@@ -107,16 +106,20 @@ class StepConsistency(EvaluationProtocol):
         count: int = 2000,
         reference: Annotated[Ref, "sampler"] = "oracle",
         classifier: Annotated[Ref | None, "defense"] = None,
+        own_count: int | None = None,
     ) -> Measurement:
         """Draw `count` samples of `generator` with the sampler at `step` = h (units of 1/T).
 
         `classifier`: whose labels of images are compared, those of its undefended `logits`.
+        `own_count`: samples compared with the sampler's own result at h = 1, the first of them (None:
+            all). At T = 1000 that result costs a thousand evaluations a sample and more.
         """
         check(generator, step, count)
+        check_own(own_count)
         check_classifier(classifier, data)
         streams = Streams(rng)
         start = starts(count, data, streams)
-        timed = start[torch.arange(TIMED, device=start.device) % count]
+        timed = timed_rows(start)
         clock.measure(lambda: method.sample(generator.predictor, timed, step=step, rng=streams("timing")))
         if clock.timing_only:
             return Measurement()
@@ -136,9 +139,10 @@ class StepConsistency(EvaluationProtocol):
             if not (adaptive and is_same(method, reference)):
                 exact = known_end_points(reference, generator, start, streams)
             if not adaptive and step != 1:
-                own = known_end_points(method, generator, start, streams)
+                own = known_end_points(method, generator, start[:own_count], streams)
+            own = own[:own_count]
             scores = {"samples": distances(samples, exact)}
-            values += [*to_exact(scores["samples"], streams), to_own(distances(samples, own))]
+            values += [*to_exact(scores["samples"], streams), to_own(distances(samples[: len(own)], own))]
             if is_images(data):
                 found, said = likeness(samples, exact, own)
                 values, notes = [*values, *found], [*notes, *said]
@@ -166,6 +170,12 @@ def check(generator: DiffusionModel, step: float, count: int) -> None:
     last = generator.predictor.schedule.num_steps
     if step > last:
         raise Unsupported(f"a step of h = {step:g} is longer than the whole schedule of T = {last} steps")
+
+
+def check_own(count: int | None) -> None:
+    """UserError for fewer samples than an interval can be made of."""
+    if count is not None and count < 2:
+        raise UserError(f"step_consistency: own_count is {count}; two or more samples, or none given (all)")
 
 
 def check_classifier(classifier: Defense | None, data: Dataset) -> None:

@@ -74,14 +74,14 @@ BATCH = 256
 
 
 def likeness(samples: Tensor, exact: Tensor, own: Tensor) -> tuple[list[Value], list[str]]:
-    """Means over images (n, c, h, w) with Student's intervals, to the exact ones and to the own at h = 1.
+    """Means over images (n, c, h, w) with Student's intervals, to the exact ones and to the own at h = 1, of
+    which there may be fewer: the first.
 
     LPIPS is left out where it cannot be had, and the notes say why.
     """
-    x = samples.clamp(0, 1)
     values, notes = [], []
     for prefix, others in (("", exact), ("self_", own)):
-        y = others.clamp(0, 1)
+        x, y = samples[: len(others)].clamp(0, 1), others.clamp(0, 1)
         decibel = measures.psnr(x, y)
         if (decibel > FINEST).any():
             notes.append(f"equal images count as {FINEST:.1f} dB (rounding of float32)")
@@ -113,7 +113,7 @@ def agreement(
     """Shares of samples whose label is that of their counterpart, and of held-out images labelled rightly."""
     given = labels(classifier, samples)
     for prefix, others in (("", exact), ("self_", own)):
-        yield _share(f"{prefix}label_agreement", given == labels(classifier, others))
+        yield _share(f"{prefix}label_agreement", given[: len(others)] == labels(classifier, others))
     if held_out.y is not None:
         yield _share("classifier_accuracy", labels(classifier, held_out.x) == held_out.y)
 

@@ -2,6 +2,7 @@
 
 suite.KEY          a key of [suite]: suite.seeds=[0]
 run.N.KEY[.KEY]    a key of the N-th [[run]], from 0: run.0.rounds=100, run.0.methods.1.bandwidth=0.1
+executor.NAME.KEY  a setting of an executor: executor.dask.address="tcp://head:8786"
 NAME               a parameter of every protocol, data set, method and reference that has it: iterations=100
 """
 
@@ -62,7 +63,7 @@ def _read(text: str) -> Override:
     if (
         len(path) > 1
         and not (path[0] == "suite" and len(path) == 2)
-        and not (path[0] == "run" and len(path) > 2)
+        and not (path[0] in ("run", "executor") and len(path) > 2)
     ):
         raise where.error("the key must be suite.KEY, run.N.KEY or a parameter's name")
     return Override(_printable(where, text), path, _value(where, value))

@@ -33,7 +33,7 @@ from mfbench.suite.toml import parse_toml, read_text
 from mfbench.wording import Where, show
 
 _LARGEST_SEED = 2**32 - 1
-RUN_KEYS = ("protocol", "data", "methods", "grid", "time_limit", "fit_time_limit")
+RUN_KEYS = ("protocol", "data", "methods", "grid", "seeds", "time_limit", "fit_time_limit")
 """The keys of [[run]] that are not parameters of its protocol; the first three must be there."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunEntry:
-    """One `[[run]]`: methods x grid (x the suite's seeds), measured by one protocol on one data set."""
+    """One `[[run]]`: methods x grid x seeds (its own, or the suite's), by one protocol on one data set."""
 
     where: Where
     index: int
@@ -63,6 +63,7 @@ class RunEntry:
     data: Entry
     methods: tuple[Entry, ...]
     grid: Mapping[str, tuple[Any, ...]]
+    seeds: tuple[int, ...]
     time_limit: float
     fit_time_limit: float
 
@@ -91,6 +92,7 @@ class Suite:
     timing_budget: float = 2.0
     description: str = ""
     bare: Mapping[str, Any] = field(default_factory=dict)
+    executors: Mapping[str, tuple[Where, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def read_suite(path: str | Path, settings: Sequence[str] = ()) -> Suite:
@@ -114,7 +116,7 @@ def build_suite(
     """The suite of parsed TOML, which the settings change in place; `text` is what it was parsed from."""
     overrides = read_overrides(settings)
     apply_overrides(raw, overrides)
-    read_table(where, raw, {"suite": as_is, "run": as_is}, required=("suite", "run"))
+    read_table(where, raw, {"suite": as_is, "run": as_is, "executor": as_is}, required=("suite", "run"))
     folder = folder.absolute()
     head = where.key("suite")
     keys = read_table(head, table(head, raw["suite"]), _suite_keys(folder), required=("name", "seeds"))
@@ -122,10 +124,13 @@ def build_suite(
     place = where.key("run")
     if not isinstance(raw["run"], list) or not raw["run"]:
         raise place.error("expected at least one [[run]] table")
-    runs = tuple(_run(place.item(i), i, entry, limits) for i, entry in enumerate(raw["run"]))
-    notes = "".join(f"# --set {override.text}\n" for override in overrides)
+    usual = {"seeds": keys["seeds"], **limits}
+    runs = tuple(_run(place.item(i), i, entry, usual) for i, entry in enumerate(raw["run"]))
+    asked = (override.text for override in overrides if override.path[0] != "executor")  # who, not what
+    notes = "".join(f"# --set {text}\n" for text in asked)
     bare = {override.path[0]: override.value for override in overrides if override.bare}
-    return Suite(where, folder, f"{text}\n{notes}" if notes else text, runs=runs, bare=bare, **keys)
+    executors = _executors(where.key("executor"), raw.get("executor", {}))
+    return Suite(where, folder, f"{text}\n{notes}" if notes else text, runs=runs, bare=bare, executors=executors, **keys)
 
 
 def read_entry(where: Where, raw: Any) -> Entry:
@@ -188,12 +193,18 @@ def _plugin(folder: Path) -> Reader:
     return read
 
 
-def _run(where: Where, index: int, raw: Any, limits: Mapping[str, float]) -> RunEntry:
+def _executors(where: Where, raw: Any) -> dict[str, tuple[Where, Mapping[str, Any]]]:
+    places = {name: where.key(name) for name in table(where, raw)}
+    return {name: (place, table(place, raw[name])) for name, place in places.items()}
+
+
+def _run(where: Where, index: int, raw: Any, usual: Mapping[str, Any]) -> RunEntry:
+    """`usual`: seeds and limits of an entry that does not set its own."""
     fields = table(where, raw)
     for key in RUN_KEYS[:3]:
         if key not in fields:
             raise where.key(key).error("missing")
-    own = {key: seconds(where.key(key), fields[key]) for key in limits if key in fields}
+    own = {key: _seeds if key == "seeds" else seconds for key in usual if key in fields}
     parameters = {key: value for key, value in fields.items() if key not in RUN_KEYS}
     return RunEntry(
         where,
@@ -202,7 +213,7 @@ def _run(where: Where, index: int, raw: Any, limits: Mapping[str, float]) -> Run
         data=read_entry(where.key("data"), fields["data"]),
         methods=items(where.key("methods"), fields["methods"], read_entry, "methods"),
         grid=_grid(where.key("grid"), fields.get("grid", {})),
-        **(dict(limits) | own),
+        **(dict(usual) | {key: read(where.key(key), fields[key]) for key, read in own.items()}),
     )
 
 

@@ -24,7 +24,7 @@ DATA = Normal(shift=0.7, scale=0.5, count=400)
 EXACT = fitted(ExactDiffusion(num_steps=100), DATA)
 
 
-def evaluate(method, step=1.0, count=200, clock=None, generator=EXACT, seed=0):
+def evaluate(method, step=1.0, count=200, clock=None, generator=EXACT, seed=0, **parameters):
     return StepConsistency().evaluate(
         method,
         DATA,
@@ -34,6 +34,7 @@ def evaluate(method, step=1.0, count=200, clock=None, generator=EXACT, seed=0):
         step=step,
         count=count,
         reference=Oracle(),
+        **parameters,
     )
 
 
@@ -73,6 +74,15 @@ def test_distances_to_the_solution_and_to_the_own_first_step():
     for metric in ("distance", "rms_distance", "median_distance"):
         assert values[metric, ""].value == pytest.approx(0.06 * math.sqrt(2), rel=1e-4)
     assert values["self_distance", ""].value == pytest.approx(0.05 * math.sqrt(2), rel=1e-4)
+
+
+def test_the_own_first_step_may_be_taken_by_fewer_samples():
+    values = values_of(evaluate(Shifted(), step=6, own_count=7))
+    assert values["self_distance", ""].value == pytest.approx(0.05 * math.sqrt(2), rel=1e-4)
+    assert values["self_distance", ""].n == 7
+    assert values["distance", ""].n > 7
+    with pytest.raises(UserError, match="own_count is 1; two or more samples"):
+        evaluate(Shifted(), step=6, own_count=1)
 
 
 def test_scores_reproduce_the_primary_value():

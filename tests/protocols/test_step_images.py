@@ -233,6 +233,12 @@ def test_labels_agree_where_they_are_the_same():
     assert values["classifier_accuracy", ""].n == 300
 
 
+def test_fewer_images_are_compared_with_the_own_first_step():
+    values = values_of(evaluate(Negatives(), step=6, classifier=Brightness(), own_count=10))
+    for name in ("label_agreement", "psnr", "ssim"):
+        assert (values[name, ""].n, values[f"self_{name}", ""].n) == (COUNT, 10)
+
+
 def test_own_labels_are_compared_with_the_own_first_step():
     class Always(Negatives):
         def change(self, x, step):
