@@ -45,9 +45,11 @@ def collect(store: Store, suite: str, registry: Registry) -> Bundle:
         raise UserError(f"{store.path}: suite {suite!r} has not been run into this store; there is: {there}")
     records = _records(store, asked)
     protocols = store.protocols()
+    primaries, separators = _flagged(protocols, "primary"), _flagged(protocols, "separates")
+    known = store.comparisons()
     return Bundle(
         records=records,
-        comparisons=statistics.compare(records, _primaries(protocols), store.scores, store.comparisons()),
+        comparisons=statistics.compare(records, primaries, store.scores, known, separators),
         provenance={
             "format": FORMAT,
             "mfbench": __version__,
@@ -92,12 +94,13 @@ def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: timing[name] for name in _TIMING}, **floats, "error": _error(timing["error"])}
 
 
-def _primaries(protocols: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[tuple[str, int], str]:
+def _flagged(protocols: Mapping[tuple[str, int], Mapping[str, Any]], flag: str) -> dict[tuple[str, int], str]:
+    """The name of each protocol's metric that has this flag, where there is one."""
     return {
         key: metric["name"]
         for key, about in protocols.items()
         for metric in about["metrics"]
-        if metric["primary"]
+        if metric.get(flag)
     }
 
 

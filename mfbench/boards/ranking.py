@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,12 +22,15 @@ def rank(
     values: pd.DataFrame,
     primaries: Mapping[str, Metric | None],
     comparisons: Sequence[Mapping[str, Any]],
+    separators: Mapping[str, Metric | None] | None = None,
 ) -> pd.DataFrame:
     """`rows` with `primary` (the value ranked by), `standing`, `rank_low` and `rank_high` (NaN where
     unranked), `place` (order by value) and `controls`: those of its block that a ranked method is not shown
-    to beat.
+    to beat. `separate`: a method's value of the metric that separates ranks, by table in `separators`; NaN
+    where there is none, and for ceilings, references and controls.
     """
-    rows = rows.assign(primary=_primary_values(rows, values, primaries))
+    rows = rows.assign(primary=_values_of(rows, values, primaries))
+    rows["separate"] = _values_of(rows, values, separators or {}).where(rows["role"] == "method")
     better = rows["table"].map(lambda table: _better(primaries.get(table)))
     rows["standing"] = _standings(rows, better)
     rows["standing_place"] = rows["standing"].map({name: place for place, name in enumerate(STANDINGS)})
@@ -36,17 +39,24 @@ def rank(
     found: dict[str, tuple[float, float, tuple[str, ...]]] = {}
     for key, block in rows.groupby("block", sort=False):
         direction = _better(primaries.get(block["table"].iloc[0]))
-        if direction is not None:
-            found |= _rank_block(block, lines.get(str(key), ()), direction)
+        for part in _apart(block) if direction is not None else ():
+            found |= _rank_block(part, lines.get(str(key), ()), direction)
     unranked = (np.nan, np.nan, ())
     lows, highs, controls = zip(*(found.get(row, unranked) for row in rows.index), strict=True)
     return rows.assign(rank_low=lows, rank_high=highs, controls=controls)
 
 
-def _primary_values(
-    rows: pd.DataFrame, values: pd.DataFrame, primaries: Mapping[str, Metric | None]
-) -> pd.Series:
-    names = {table: metric.name for table, metric in primaries.items() if metric}
+def _apart(block: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The parts of a block whose methods are ranked together, each with all that is not a method."""
+    common = block["role"] != "method"
+    for value in block.loc[~common, "separate"].drop_duplicates():
+        same = block["separate"].isna() if value != value else block["separate"] == value
+        yield block[common | same]
+
+
+def _values_of(rows: pd.DataFrame, values: pd.DataFrame, metrics: Mapping[str, Metric | None]) -> pd.Series:
+    """Each row's value of its table's metric, with part ""; NaN where it has none."""
+    names = {table: metric.name for table, metric in metrics.items() if metric}
     wanted = values["row"].map(rows["table"]).map(names)
     found = values[(values["part"] == "") & (values["metric"] == wanted)]
     return found.set_index("row")["value"].reindex(rows.index).astype(float)

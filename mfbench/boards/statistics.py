@@ -1,8 +1,9 @@
 """Pairwise comparisons of a board, by the rule of `mfbench.measures.comparison`, with Holm over the board.
 
 Compared are, within a block, the complete methods with each other and with the controls, by the primary
-metric. A pair is compared by its per-example scores where both have them; else by a comparison that was
-imported with their records, where there is one; else by seed-paired t. The rule used stands in every line.
+metric; where a metric separates ranks, only methods of equal value of it. A pair is compared by its
+per-example scores where both have them; else by a comparison that was imported with their records, where
+there is one; else by seed-paired t. The rule used stands in every line.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Scores = Mapping[str, Mapping[str, np.ndarray]]
 ScoresOf = Callable[[Sequence[str]], Scores]
 """cache keys -> cache key -> group -> per-example scores, of those that have some."""
 Primaries = Mapping[tuple[str, int], str]
-"""(protocol, version) -> name of its primary metric."""
+"""(protocol, version) -> name of its primary metric (or of the one that separates, where there is one)."""
 Known = Mapping[tuple[str, str], Mapping[str, Any]]
 """(a_key, b_key) -> an imported comparison's line."""
 
@@ -39,13 +40,14 @@ def compare(
     primaries: Primaries,
     scores_of: ScoresOf,
     known: Known,
+    separators: Primaries | None = None,
 ) -> list[dict[str, Any]]:
     """The lines of `comparisons.jsonl`.
 
     `difference` is a minus b; `p_holm` is
     adjusted over all comparisons that could be made; p is null where none could (one seed and no scores).
     """
-    blocks = _blocks(records, primaries)
+    blocks = _blocks(records, primaries, separators or {})
     lines = [line for block in blocks for line in _compare_block(block, scores_of, known)]
     made = [line for line in lines if line["p"] is not None]
     for line, adjusted in zip(made, comparison.holm([line["p"] for line in made])):
@@ -55,13 +57,17 @@ def compare(
 
 @dataclass(frozen=True)
 class _Entrant:
-    """A complete method or control: value and cache key by seed. `key` names the results it is made of."""
+    """A complete method or control: value and cache key by seed. `key` names the results it is made of.
+
+    separate: means over the seeds of the metric that separates ranks; None where there is none.
+    """
 
     row: str
     label: str
     role: str
     cells: Mapping[int, tuple[float, str]]
     key: str
+    separate: float | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class _Block:
     def pairs(self) -> Iterator[tuple[_Entrant, _Entrant]]:
         """Method with method, and method with control; control with control says nothing."""
         for a, b in combinations(self.entrants, 2):
+            if a.role == b.role == "method" and a.separate != b.separate:
+                continue
             if a.role == "method":
                 yield a, b
             elif b.role == "method":
@@ -83,15 +91,18 @@ class _Block:
         return [key for entrant in self.entrants for _, key in entrant.cells.values()]
 
 
-def _blocks(records: Sequence[Mapping[str, Any]], primaries: Primaries) -> list[_Block]:
+def _blocks(
+    records: Sequence[Mapping[str, Any]], primaries: Primaries, separators: Primaries
+) -> list[_Block]:
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         rows.setdefault(record["row"], []).append(record)
     blocks: dict[str, _Block] = {}
     for row, cells in rows.items():
         protocol, data = cells[0]["protocol"], cells[0]["data"]
-        metric = primaries.get((protocol["name"], protocol["version"]))
-        entrant = None if metric is None else _entrant(row, cells, metric)
+        version = (protocol["name"], protocol["version"])
+        metric = primaries.get(version)
+        entrant = None if metric is None else _entrant(row, cells, metric, separators.get(version))
         if entrant is None:
             continue
         about = {
@@ -105,7 +116,9 @@ def _blocks(records: Sequence[Mapping[str, Any]], primaries: Primaries) -> list[
     return list(blocks.values())
 
 
-def _entrant(row: str, records: Sequence[Mapping[str, Any]], metric: str) -> _Entrant | None:
+def _entrant(
+    row: str, records: Sequence[Mapping[str, Any]], metric: str, separator: str | None
+) -> _Entrant | None:
     """None for rows that are not compared, have failed cells, or lack a value."""
     if records[0]["role"] not in ("method", "control") or any(r["status"] != "ok" for r in records):
         return None
@@ -113,7 +126,14 @@ def _entrant(row: str, records: Sequence[Mapping[str, Any]], metric: str) -> _En
     if any(math.isnan(value) for value, _ in cells.values()):
         return None
     key = sha256_of(sorted(key for _, key in cells.values()))[:16]
-    return _Entrant(row, records[0]["label"], records[0]["role"], cells, key)
+    separate = None if separator is None else _separate(records, separator)
+    return _Entrant(row, records[0]["label"], records[0]["role"], cells, key, separate)
+
+
+def _separate(records: Sequence[Mapping[str, Any]], metric: str) -> float | None:
+    """Their mean, to twelve digits as in the table; None where one has no value."""
+    values = [_value(record, metric) for record in records]
+    return None if any(math.isnan(v) for v in values) else float(f"{math.fsum(values) / len(values):.12g}")
 
 
 def _value(record: Mapping[str, Any], metric: str) -> float:

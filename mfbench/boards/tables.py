@@ -53,6 +53,11 @@ class Table:
         return next((metric for metric in self.metrics if metric.primary), None)
 
     @property
+    def separator(self) -> Metric | None:
+        """The metric in which methods must be equal to be ranked together."""
+        return next((metric for metric in self.metrics if metric.separates), None)
+
+    @property
     def title(self) -> str:
         return f"{self.protocol} on {self.data}"
 
@@ -66,7 +71,9 @@ def build(bundle: Bundle) -> list[Table]:
     values = summaries.over_seeds(value_frame(bundle.records))
     metrics = {table: _metrics(bundle, cell) for table, cell in _first_cells(cells).items()}
     primaries = {table: next((m for m in found if m.primary), None) for table, found in metrics.items()}
-    frame = ranking.rank(rows.row_frame(cells, bundle.records), values, primaries, bundle.comparisons)
+    separators = {table: next((m for m in found if m.separates), None) for table, found in metrics.items()}
+    named = rows.row_frame(cells, bundle.records)
+    frame = ranking.rank(named, values, primaries, bundle.comparisons, separators)
     names = slugs({table: bundle.records[cell] for table, cell in _first_cells(cells).items()})
     tables = frame["table"]
     values_of = {str(key): part for key, part in values.groupby(values["row"].map(tables), sort=False)}
@@ -194,14 +201,14 @@ def _text(value: Any, defaults: Defaults) -> str:
 
 
 def _in_order(part: pd.DataFrame, varying: tuple[str, ...]) -> pd.DataFrame:
-    """Blocks by their parameters, numbers by size; within a block by standing and place."""
+    """Blocks by their parameters, numbers by size; in one by standing, what separates, and place."""
     blocks = {
         block: tuple(_sort_key(parameters.get(name)) for name in varying)
         for block, parameters in zip(part["block"], part["parameters"])
     }
     order = {block: place for place, block in enumerate(sorted(blocks, key=lambda b: (blocks[b], b)))}
     part = part.assign(block_place=part["block"].map(order))
-    return part.sort_values(["block_place", "standing_place", "place"], kind="stable")
+    return part.sort_values(["block_place", "standing_place", "separate", "place"], kind="stable")
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:
