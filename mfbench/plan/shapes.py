@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
+
+from mfbench.wording import Where
 
 ChoiceJson = Mapping[str, Any]
 """`{"kind", "name", "parameters"}`, every default filled in (`mfbench.plan.choices`)."""
@@ -79,7 +81,8 @@ class Plan:
 
     `suite` is its name, `plugins` are the sources that a worker loads, `timing_budget` the seconds for each
     timing (0: no timing pass), `partial` whether only some of the suite's cells were selected,
-    `warnings` what whoever runs it should be told.
+    `warnings` what whoever runs it should be told. `executors`: what the suite says to the executor of a
+    name, and where it says so.
     """
 
     suite: str
@@ -91,3 +94,4 @@ class Plan:
     timing_budget: float
     partial: bool
     warnings: tuple[str, ...] = ()
+    executors: Mapping[str, tuple[Where, Mapping[str, Any]]] = field(default_factory=dict)
