@@ -62,7 +62,7 @@ def run(
     cells again. retime: all times again. UserError says what is wrong with the suite or an argument, before
     anything is computed or written.
     """
-    from mfbench.engine import make_listener, open_workforce, run_plan
+    from mfbench.engine import Order, make_listener, open_workforce, run_plan
     from mfbench.engine.devices import choose_device, device_type
     from mfbench.plan.planning import make_plan
     from mfbench.store import Store
@@ -78,7 +78,8 @@ def run(
     plan = make_plan(
         asked, registry, device=device_type(where), select=select or "", methods=tuple(methods or ())
     )
-    with open_workforce(executor, workers) as workforce, Store(store) as opened:
+    order = Order(plan, workers, where)
+    with open_workforce(executor, order) as workforce, Store(store) as opened:
         return run_plan(
             plan,
             opened,

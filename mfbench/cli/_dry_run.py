@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfbench.cli._tables import heading, print_table
 from mfbench.engine.agenda import make_agenda
+from mfbench.engine.executors import OWN, find_factory
 from mfbench.engine.progress import duration
 from mfbench.engine.records import FINAL
-from mfbench.errors import UserError
 from mfbench.plan.labels import plain_label
 
 if TYPE_CHECKING:
@@ -71,18 +70,8 @@ def forecast(
 
 def check_executor(name: str) -> None:
     """UserError where `--executor` names nothing that could be called; no worker is started."""
-    if name in ("local", "inline"):
-        return
-    module, _, factory = name.partition(":")
-    if not module or not factory:
-        raise UserError(f"--executor {name}: it is 'local', 'inline' or 'module:factory'")
-    try:
-        found = getattr(import_module(module), factory)
-    except Exception as error:  # whatever is wrong in a module of the user's
-        said = " ".join(str(error).split())
-        raise UserError(f"--executor {name}: {type(error).__name__}: {said}") from error
-    if not callable(found):
-        raise UserError(f"--executor {name}: is a {type(found).__name__}, not a function of the workers")
+    if name not in OWN:
+        find_factory(name)
 
 
 def _count_cells(plan: Plan, states: Mapping[str, str]) -> dict[tuple[str, str], Counter[str]]:

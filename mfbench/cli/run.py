@@ -46,6 +46,7 @@ SETTINGS_HELP = """\
 --set KEY=VALUE changes the suite for this run. VALUE is TOML (texts need quotes); KEY is one of
   suite.KEY         a key of [suite]:                       --set suite.seeds=[0]
   run.N.KEY[.KEY]   a key of the N-th [[run]], from 0:      --set run.0.methods.1.bandwidth=0.1
+  executor.NAME.KEY a setting of an executor:               --set 'executor.dask.address="tcp://head:8786"'
   NAME              a parameter of every protocol, data set, method and reference that has it, whatever
                     the suite says:                         --set iterations=100
 """
@@ -73,7 +74,8 @@ def add_execution_options(parser: argparse.ArgumentParser) -> None:
         "--executor",
         metavar="NAME",
         default="local",
-        help="local (supervised child processes), inline (this process, no limits) or module:factory",
+        help="local (supervised child processes), inline (this process, no limits), dask (workers anywhere, "
+        "see docs/scaling.md) or module:factory",
     )
 
 
@@ -84,10 +86,11 @@ def run(args: argparse.Namespace) -> int:
     plan, registry = _plan(args, device)
     if args.dry_run:
         return _dry_run(args, plan, device)
-    from mfbench.engine import make_listener, open_workforce, run_plan
+    from mfbench.engine import Order, make_listener, open_workforce, run_plan
     from mfbench.store import Store
 
-    with open_workforce(args.executor, args.workers) as workforce, Store(args.store) as store:
+    order = Order(plan, args.workers, device)
+    with open_workforce(args.executor, order) as workforce, Store(args.store) as store:
         summary = run_plan(
             plan,
             store,

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mfbench.engine.children import run_cell
+    from mfbench.engine.executors import Order
     from mfbench.engine.listening import Listener, Summary, Totals
     from mfbench.engine.progress import make_listener
     from mfbench.engine.run import open_workforce, run_plan
 
 _HOMES = {
     "Listener": "listening",
+    "Order": "executors",
     "Summary": "listening",
     "Totals": "listening",
     "make_listener": "progress",
@@ -28,7 +30,16 @@ _HOMES = {
     "run_plan": "run",
 }
 
-__all__ = ["Listener", "Summary", "Totals", "make_listener", "open_workforce", "run_cell", "run_plan"]
+__all__ = [
+    "Listener",
+    "Order",
+    "Summary",
+    "Totals",
+    "make_listener",
+    "open_workforce",
+    "run_cell",
+    "run_plan",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,15 +16,16 @@ from mfbench.engine.supervisor import ChildKind, Supervisor
 ProgressSink = Callable[[Task, int, int], None]
 
 
-def run_cell(payload: str) -> str:
+def run_cell(payload: str, by: Children | None = None) -> str:
     """Do a task (JSON, see docs/architecture.md) in a supervised child of this process; gives its record.
 
-    Takes and returns JSON and never raises: whatever happens to the child is what the record says.
+    Takes and returns JSON and never raises: whatever happens to the child is what the record says. `by` owns
+    the child (default: this process's children).
     """
     task = json.loads(payload)
     started = now()
     try:
-        record = _children.run(task, payload)
+        record = (by or _children).run(task, payload)
     except Exception as error:
         message = f"the task could not be given to a child: {error}"
         record = ended(task, "crashed", error_of(type(error).__name__, message), started)

@@ -19,10 +19,10 @@ from typing import Any
 
 from mfbench.engine.agenda import Agenda, expected_seconds, make_agenda
 from mfbench.engine.children import children
+from mfbench.engine.crew import Crew
 from mfbench.engine.domains import Domains
-from mfbench.engine.executors import RunTask, devices, open_executor
+from mfbench.engine.executors import Order, RunTask, open_executor
 from mfbench.engine.listening import Listener, Summary, Totals
-from mfbench.engine.machine import machine_name
 from mfbench.engine.provenance import provenance
 from mfbench.engine.records import ended, error_of, now
 from mfbench.engine.schedule import Job, Schedule
@@ -50,10 +50,10 @@ def run_plan(
 ) -> Summary:
     """Compute what `plan` asks for and `store` lacks: fits first, then quality, then times.
 
-    executor: see `open_executor`; or what `open_workforce` gave, for as many workers, before the store was
-    made. workers: tasks at a time. device: "cpu", "cuda" (spread over all devices) or "cuda:1". retry: do
-    again what failed before. retime: take all times again. hook: `registry.hook`. folder: in the suite's
-    checkout.
+    executor: see `open_executor`; or what `open_workforce` gave, before the store was made. workers: tasks
+    at a time (an executor with a name may count otherwise). device: "cpu", "cuda" (spread over all devices)
+    or "cuda:1". retry: do again what failed before. retime: take all times again. hook: `registry.hook`.
+    folder: in the suite's checkout.
 
     Ctrl-C ends the run in order: what was computed is kept, and the summary says `interrupted`. UserError
     where another run holds the store, or the executor does not work.
@@ -63,23 +63,22 @@ def run_plan(
     strangers = {cell.device for cell in plan.cells} - {device.partition(":")[0]}
     if strangers:
         raise UserError(f"--device {device}: the plan was made for {', '.join(sorted(strangers))}")
-    with store.lock(), open_workforce(executor, workers) as force:
-        slots = devices(force.name, device, workers)
-        run = _Run(plan, store, listener or Listener(), hook, slots, force.pool, force.run_task)
+    with store.lock(), open_workforce(executor, Order(plan, workers, device)) as force:
+        run = _Run(plan, store, listener or Listener(), hook, force)
         return run.go(retry, retime, argv, folder or Path.cwd())
 
 
 @dataclass(frozen=True)
 class Workforce:
-    """An open executor: its name, itself, and what is submitted to it."""
+    """An open executor, what is submitted to it, and who can be given tasks."""
 
-    name: str
     pool: Executor
     run_task: RunTask
+    crew: Crew
 
 
 @contextmanager
-def open_workforce(executor: str | Workforce, workers: int) -> Iterator[Workforce]:
+def open_workforce(executor: str | Workforce, order: Order) -> Iterator[Workforce]:
     """The executor, and the end of every child when the run is over, however it ends.
 
     One that is open already is left to whoever opened it. UserError where it cannot be opened, or
@@ -89,10 +88,11 @@ def open_workforce(executor: str | Workforce, workers: int) -> Iterator[Workforc
         yield executor
         return
     _require_cache()
-    pool, run_task = open_executor(executor, workers)
+    workforce = Workforce(*open_executor(executor, order))
+    pool = workforce.pool
     children().start()
     try:
-        yield Workforce(executor, pool, run_task)
+        yield workforce
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         children().stop()
@@ -123,27 +123,26 @@ class _Run:
         store: Store,
         listener: Listener,
         hook: Any,
-        slots: Sequence[str],
-        pool: Executor,
-        run_task: RunTask,
+        force: Workforce,
     ) -> None:
         self.plan, self.store, self.listener, self.hook = plan, store, listener, hook
-        self.pool, self.run_task = pool, run_task
+        self.pool, self.run_task, self.crew = force.pool, force.run_task, force.crew
         self.run_id = uuid.uuid4().hex
         self.cache = cache_root()
-        self._free = list(reversed(slots))
         self._under_way: dict[Future[str], tuple[Job, str]] = {}
-        self._arrived: SimpleQueue[Future[str]] = SimpleQueue()
+        self._arrived: SimpleQueue[Future[str] | None] = SimpleQueue()
         self._protocols: set[tuple[str, int]] = set()
         self._statuses: dict[str, str] = {}
         self._computed = self._timed = 0
         self._fits: Counter[str] = Counter()
         self._fit_of = {fit.key: fit for fit in plan.fits}
+        self._machine = self.crew.machine() if plan.timing_budget else None
 
     def go(self, retry: bool, retime: bool, argv: Sequence[str], folder: Path) -> Summary:
         started = time.perf_counter()
-        machine = machine_name(self._free[-1]) if self.plan.timing_budget else None
-        agenda = make_agenda(self.plan, self.store, self.cache, retry=retry, retime=retime, machine=machine)
+        agenda = make_agenda(
+            self.plan, self.store, self.cache, retry=retry, retime=retime, machine=self._machine
+        )
         self._statuses = agenda.statuses
         cached = len({cell.cache_key for cell in self.plan.cells}) - len(agenda.cells)
         self._begin(agenda, cached, argv, folder)
@@ -153,6 +152,9 @@ class _Run:
             interrupted = False
         except KeyboardInterrupt:
             self._keep_what_arrived()
+        except UserError:  # the executor is lost
+            self._keep_what_arrived()
+            raise
         finally:
             summary = self._summary(cached, time.perf_counter() - started, interrupted)
             self.listener.ended(summary)  # first: the disk may be full
@@ -169,13 +171,14 @@ class _Run:
             "suite_hash": plan.suite_hash,
             "partial": plan.partial,
             "argv": list(argv),
-            "provenance": provenance(folder),
+            "provenance": provenance(folder) | self.crew.about(),
             "started": now(),
         }
         self.store.begin_run(row, [cell.to_json() for cell in plan.cells])
         weights = expected_seconds(agenda, self.store)
         totals = Totals(self.run_id, plan.suite, len(plan.cells), cached, len(agenda.fits), weights)
-        children().progress = self.listener.progress
+        children().progress = self.crew.progress = self.listener.progress
+        self.crew.wake = lambda: self._arrived.put(None)
         self.listener.started(totals)
         about = {"cells": totals.cells, "fits": totals.fits, "cached": totals.cached}
         self._call("mfbench_run_started", plan={"run_id": self.run_id, "suite": plan.suite, **about})
@@ -189,7 +192,9 @@ class _Run:
             self._give_up(schedule, key, record)
         self._fill(schedule)
         while self._under_way:
-            self._take(self._arrived.get(), schedule)
+            future = self._arrived.get()
+            if future is not None:
+                self._take(future, schedule)
             self._fill(schedule)
         timings = [cell for cell in agenda.timings if self._may_be_timed(cell)]
         timings.sort(key=self._domain_of)
@@ -197,11 +202,14 @@ class _Run:
             self._time(timings)
 
     def _fill(self, schedule: Schedule) -> None:
-        while self._free and (job := schedule.next()) is not None:
-            self._submit(job, "fit" if isinstance(job, Fit) else "cell")
+        while (slot := self.crew.take()) is not None:
+            job = schedule.next()
+            if job is None:
+                self.crew.give_back(slot)
+                return
+            self._submit(job, "fit" if isinstance(job, Fit) else "cell", slot)
 
-    def _submit(self, job: Job, kind: str) -> Future[str]:
-        slot = self._free.pop()
+    def _submit(self, job: Job, kind: str, slot: str) -> Future[str]:
         task = {
             "type": kind,
             "job": job.to_json(),
@@ -232,9 +240,11 @@ class _Run:
     def _answer(self, future: Future[str]) -> tuple[Job, str, dict[str, Any]]:
         """The job, its slot (now free) and its record; UserError where the executor lost it."""
         job, slot = self._under_way.pop(future)
-        self._free.append(slot)
+        self.crew.give_back(slot)
         try:
             record: dict[str, Any] = json.loads(future.result())
+        except UserError as error:
+            raise UserError(f"{error}; results so far are kept") from None
         except Exception as error:
             kind = type(error).__name__
             raise UserError(
@@ -287,7 +297,10 @@ class _Run:
     def _keep_what_arrived(self) -> None:
         """Interrupted: results that are here already are kept all the same."""
         while not self._arrived.empty():
-            job, _, record = self._answer(self._arrived.get())
+            future = self._arrived.get()
+            if future is None or future.cancelled() or future.exception() is not None:
+                continue
+            job, _, record = self._answer(future)
             if record["type"] == "cell" and isinstance(job, Cell):
                 self._keep_cell(job, record)
             elif isinstance(job, Fit):
@@ -301,10 +314,13 @@ class _Run:
     def _time(self, cells: Sequence[Cell]) -> None:
         self.listener.timing(len(cells))
         for cell in cells:
-            future = self._submit(cell, "timing")
-            self._arrived.get()
-            _, slot, record = self._answer(future)
-            self.store.add_timing(self.run_id, {**record, "machine": record["machine"] or machine_name(slot)})
+            slot = self.crew.take()
+            assert slot is not None  # nothing else is under way
+            future = self._submit(cell, "timing", slot)
+            while self._arrived.get() is not future:  # a worker that came
+                pass
+            _, _, record = self._answer(future)
+            self.store.add_timing(self.run_id, {**record, "machine": record["machine"] or self._machine})
             self._timed += 1
             self.listener.timed(cell, record)
 

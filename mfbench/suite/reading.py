@@ -130,7 +130,15 @@ def build_suite(
     notes = "".join(f"# --set {text}\n" for text in asked)
     bare = {override.path[0]: override.value for override in overrides if override.bare}
     executors = _executors(where.key("executor"), raw.get("executor", {}))
-    return Suite(where, folder, f"{text}\n{notes}" if notes else text, runs=runs, bare=bare, executors=executors, **keys)
+    return Suite(
+        where,
+        folder,
+        f"{text}\n{notes}" if notes else text,
+        runs=runs,
+        bare=bare,
+        executors=executors,
+        **keys,
+    )
 
 
 def read_entry(where: Where, raw: Any) -> Entry:
