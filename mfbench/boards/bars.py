@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mfbench.boards import numbers
+from mfbench.boards import axes, numbers
 from mfbench.boards.markdown import one_line
 from mfbench.boards.tables import Table
 from mfbench.protocols import style
@@ -28,10 +28,6 @@ _FACES = {
     "control": "0.9",
 }
 _HATCHES = {"reference": "//", "control": ".."}
-_CLOSE_UP = ("ceiling", "reference", "ranked")
-"""What the closer view is made to hold; a control far away would make it a distant one."""
-_SPAN = 100.0
-"""A positive metric whose largest value is so many times its smallest is shown on a logarithmic axis."""
 _LONGEST_NAME = 44
 _GAP = 0.55
 """Inches between the panels, and between two ticks: a small difference needs long tick labels."""
@@ -43,58 +39,30 @@ def draw_bars(table: Table) -> Figure | None:
     Bars from zero on the left, the same numbers closer up on the right: bars alone hide small differences,
     and bars that do not begin at zero exaggerate them. A logarithmic axis has no zero: it has points alone.
     """
-    there = _with_value(table)
-    shown, logarithmic = _on_an_axis(there)
+    there = axes.with_value(table)
+    shown, logarithmic = axes.on_an_axis(there)
     if shown.empty or table.primary is None:
         return None
     title, shown = _title(table, there, shown), shown.head(MOST_ROWS)
     names = [_name(table, row) for row in shown.index]
     panels = 1 if logarithmic else 2
-    figure, axes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
+    figure, panes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
     if logarithmic:
-        axes[0, 0].set_xscale("log")
+        panes[0, 0].set_xscale("log")
     else:
-        _bars(axes[0, 0], shown)
-        axes[0, 1].set_xlim(*_close_up(shown))
-        axes[0, 1].yaxis.set_visible(False)
-    _points(axes[0, -1], shown)
-    _name_rows(axes[0, 0], names)
+        _bars(panes[0, 0], shown)
+        panes[0, 1].set_xlim(*axes.close_up(shown))
+        panes[0, 1].yaxis.set_visible(False)
+    _points(panes[0, -1], shown)
+    _name_rows(panes[0, 0], names)
     unit = f" ({table.primary.unit})" if table.primary.unit else ""
     better = {"higher": ", higher is better", "lower": ", lower is better", None: ""}[table.primary.better]
-    for ax in axes[0]:
+    for ax in panes[0]:
         ax.grid(visible=False, axis="y")
         _part_blocks(ax, shown)
     figure.suptitle(_plain(title), fontsize=10)
     _make_room(figure, names, f"{_plain(table.primary.name)}{_plain(unit)}{better}")
     return figure
-
-
-def _with_value(table: Table) -> pd.DataFrame:
-    """The rows with a finite value: `block`, `standing`, `value`, and its interval from `low` to `high`."""
-    if table.primary is None:
-        return pd.DataFrame()
-    primary = table.values[(table.values["metric"] == table.primary.name) & (table.values["part"] == "")]
-    found = primary.set_index("row")[["value", "ci_low", "ci_high"]].reindex(table.rows.index)
-    found = found[np.isfinite(found["value"].astype(float))]
-    rows = table.rows.loc[found.index]
-    return pd.DataFrame(
-        {
-            "block": rows["block"],
-            "standing": rows["standing"],
-            "value": found["value"],
-            "low": found["ci_low"].fillna(found["value"]),
-            "high": found["ci_high"].fillna(found["value"]),
-        }
-    )
-
-
-def _on_an_axis(shown: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """Whether a logarithmic axis is called for, and the rows it can show: an exact 0 is on none."""
-    positive = shown[shown["value"] > 0] if len(shown) else shown
-    if positive.empty or (shown["value"] < 0).any():
-        return shown, False
-    logarithmic = bool(positive["value"].max() > _SPAN * positive["value"].min())
-    return (positive, True) if logarithmic else (shown, False)
 
 
 def _title(table: Table, there: pd.DataFrame, shown: pd.DataFrame) -> str:
@@ -143,17 +111,6 @@ def _whiskers(ax: Axes, shown: pd.DataFrame) -> None:
     finite = np.where(np.isfinite(gaps), gaps, 0.0)
     places = np.arange(len(shown))
     ax.errorbar(shown["value"], places, xerr=finite, fmt="none", ecolor="0.15", elinewidth=1.0, capsize=2.5)
-
-
-def _close_up(shown: pd.DataFrame) -> tuple[float, float]:
-    """Limits that hold the rows worth telling apart, with their intervals."""
-    kept = shown[shown["standing"].isin(_CLOSE_UP)]
-    kept = shown if kept.empty else kept
-    ends = np.concatenate([kept["value"], kept["low"], kept["high"]])
-    ends = ends[np.isfinite(ends)]
-    low, high = float(ends.min()), float(ends.max())
-    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - margin, high + margin
 
 
 def _part_blocks(ax: Axes, shown: pd.DataFrame) -> None:

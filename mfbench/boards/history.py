@@ -25,12 +25,12 @@ def date(bundle: Bundle) -> str:
 def how_it_was_run(bundle: Bundle) -> list[str]:
     """Markdown: facts as a table, the commands, earlier runs and the suite folded away."""
     runs = list(bundle.provenance["runs"].items())
-    facts = pd.DataFrame(
-        [(name, escape(text, _LONGEST)) for name, text in _facts(bundle) if text], columns=["what", ""]
+    told = pd.DataFrame(
+        [(name, escape(text, _LONGEST)) for name, text in facts(bundle) if text], columns=["what", ""]
     )
-    parts = [markdown.table(facts), "Made by", _commands(bundle)]
+    parts = [markdown.table(told), "Made by", _commands(bundle)]
     if len(runs) > 1:
-        lines = "\n".join(f"- {_run_line(run_id, run)}" for run_id, run in runs)
+        lines = "\n".join(f"- {run_line(run_id, run)}" for run_id, run in runs)
         parts.append(markdown.details(f"The {len(runs)} runs behind it", lines))
     parts.append(markdown.details("The suite", markdown.fence(bundle.suite_text, "toml")))
     return parts
@@ -43,7 +43,7 @@ def latest_run(bundle: Bundle) -> Mapping[str, Any]:
     return max(own, key=lambda run: str(run["started"]), default={})
 
 
-def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
+def facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """What the table of facts says: name, value."""
     records, found = bundle.records, latest_run(bundle).get("provenance", {})
     yield "date", date(bundle)
@@ -80,7 +80,12 @@ def _machine(found: Mapping[str, Any]) -> str:
 
 
 def _commands(bundle: Bundle) -> str:
-    """How the board was made and how it is checked, to be copied."""
+    fences = (markdown.fence("\n".join(lines), "sh") for lines in commands(bundle))
+    return "\n\nand checked by\n\n".join(fences)
+
+
+def commands(bundle: Bundle) -> tuple[list[str], list[str]]:
+    """Lines of a shell, to be copied: how the board was made, and how it is checked."""
     argvs = [run["argv"] for run in bundle.provenance["runs"].values() if run["suite"] == bundle.suite]
     # How the program was started says nothing to others: its own name does.
     runs = dict.fromkeys(shlex.join(["mfbench", *map(str, argv[1:])]) for argv in argvs if argv)
@@ -90,10 +95,11 @@ def _commands(bundle: Bundle) -> str:
         f"mfbench publish --check --suite {name}   # these pages, from the records beside them",
         f"mfbench verify leaderboards/{name}   # a random sample of the cells, computed again",
     ]
-    return "\n\nand checked by\n\n".join(markdown.fence("\n".join(lines), "sh") for lines in (made, checks))
+    return made, checks
 
 
-def _run_line(run_id: str, run: Mapping[str, Any]) -> str:
+def run_line(run_id: str, run: Mapping[str, Any]) -> str:
+    """A run as a line of Markdown: which suite, whether all of it, when, and by which version."""
     kind = "part of the suite" if run["partial"] else "the whole suite"
     ended = f" to {run['ended']}" if run["ended"] else ", never ended"
     interrupted = ", interrupted" if run["interrupted"] else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mfbench.boards.display import machine_letters
+from mfbench.boards.columns import machine_letters
 from mfbench.boards.markdown import code, escape
 from mfbench.boards.numbers import plain
 from mfbench.boards.ranking import ALPHA

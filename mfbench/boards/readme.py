@@ -10,13 +10,14 @@ import pandas as pd
 
 from mfbench.boards import history, markdown, numbers
 from mfbench.boards.bundle import Bundle
-from mfbench.boards.display import Texts, detail_tables, main_table, value_texts
+from mfbench.boards.columns import Texts, value_texts
+from mfbench.boards.display import detail_tables, main_table
 from mfbench.boards.markdown import escape
 from mfbench.boards.notes import notes
 from mfbench.boards.summary import FIRST, leaders
 from mfbench.boards.tables import Table
 
-_LEGEND = (
+LEGEND = (
     "**Rows.** A *ceiling* is the best possible score, a *reference* a yardstick that a method may exceed, a "
     "*control* a trivial baseline that no method should be mistaken for; none of them is ranked. A method "
     "without a rank (–) has no value to be ranked by, or seeds that did not end well: what it has is shown, "
@@ -35,25 +36,26 @@ _LEGEND = (
 
 def board_readme(bundle: Bundle, tables: Sequence[Table]) -> bytes:
     """The whole board; a pure function of what lies beside it."""
-    parts = [f"# Leaderboard: {escape(bundle.suite)}", *_description(bundle), _headline(bundle)]
+    parts = [f"# Leaderboard: {escape(bundle.suite)}", escape(description(bundle)), headline(bundle)]
     if tables:
         parts += [_contents(tables), *(_section(table, bundle) for table in tables)]
-        parts += ["## How to read the tables", *_LEGEND]
+        parts += ["## How to read the tables", *LEGEND]
     parts += ["## How it was run", *history.how_it_was_run(bundle)]
-    return ("\n\n".join(parts) + "\n").encode()
+    return ("\n\n".join(filter(None, parts)) + "\n").encode()
 
 
-def _description(bundle: Bundle) -> list[str]:
-    """What the suite says of itself."""
+def description(bundle: Bundle) -> str:
+    """What the suite says of itself; "" where it says nothing."""
     try:
         head = tomllib.loads(bundle.suite_text).get("suite")
     except (tomllib.TOMLDecodeError, RecursionError):
         head = None
     said = head.get("description") if isinstance(head, dict) else None
-    return [escape(said)] if isinstance(said, str) and said else []
+    return said if isinstance(said, str) else ""
 
 
-def _headline(bundle: Bundle) -> str:
+def headline(bundle: Bundle) -> str:
+    """How many cells ended how, over which seeds, and when the last of them did."""
     counts = Counter(record["status"] for record in bundle.records)
     cells = ", ".join(f"{numbers.count(n)} {escape(status)}" for status, n in _worst_last(counts))
     seeds = numbers.spans([record["seed"] for record in bundle.records])
