@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mfbench.errors import UserError
 from mfbench.plan.planning import make_plan
 from mfbench.registry import load_registry
 from mfbench.suite import read_suite
@@ -15,7 +16,13 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 def planned(name):
-    return make_plan(read_suite(FOLDER / name), load_registry())
+    """The plan; skipped where files that the suite reads are not on this machine."""
+    try:
+        return make_plan(read_suite(FOLDER / name), load_registry())
+    except UserError as absent:
+        if "mfbench data download" not in str(absent):
+            raise
+        pytest.skip(str(absent))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.toml")))
@@ -25,10 +32,11 @@ def test_can_be_planned(name):
 
 def test_standard_is_the_papers_protocol_over_five_seeds():
     plan = planned("standard.toml")
-    assert {cell.seed for cell in plan.cells} == set(range(5))
-    assert all(cell.data["parameters"]["count"] == 10_000 for cell in plan.cells)
+    points = [cell for cell in plan.cells if cell.data["name"] in {"swiss_roll", "gaussian_mixture"}]
+    assert {cell.seed for cell in points} == set(range(5))
+    assert all(cell.data["parameters"]["count"] == 10_000 for cell in points)
     steps, samplers = defaultdict(set), defaultdict(set)
-    for cell in plan.cells:
+    for cell in points:
         name, parameters = cell.method["name"], cell.method["parameters"]
         if name == "diffusion_markov":
             assert parameters["rounds"] == 100
