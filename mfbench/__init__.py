@@ -16,19 +16,30 @@ from mfbench.version import __version__
 
 if TYPE_CHECKING:
     from mfbench.interface import get, names, results, run  # noqa: F401 - exported through _INTERFACE
-    from mfbench.schedules import LinearSchedule
+    from mfbench.pools import AdversarialPool  # noqa: F401 - exported through _GROUND
+    from mfbench.schedules import LinearSchedule  # noqa: F401 - exported through _GROUND
+    from mfbench.threats import breaches, patch_masks  # noqa: F401 - exported through _GROUND
 
 _INTERFACE = ("get", "names", "results", "run")
 """The Python interface: it stands on top of the house, so it is only fetched when somebody asks for it."""
 
+_GROUND = {
+    "AdversarialPool": "mfbench.pools",
+    "LinearSchedule": "mfbench.schedules",
+    "breaches": "mfbench.threats",
+    "patch_masks": "mfbench.threats",
+}
+"""What plugins share with the bench and needs torch: fetched when somebody asks for it, too. Known to
+`mfbench.registry.sources`, for the identity of what uses it."""
+
 __all__ = [
     *_contracts,
     "ContractError",
-    "LinearSchedule",
     "Unsupported",
     "UserError",
     "__version__",
     "hookimpl",
+    *_GROUND,
     *_INTERFACE,
 ]
 
@@ -36,6 +47,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _INTERFACE:
         return getattr(import_module("mfbench.interface"), name)
-    if name == "LinearSchedule":  # lazily too: it needs torch
-        return import_module("mfbench.schedules").LinearSchedule
+    if name in _GROUND:
+        return getattr(import_module(_GROUND[name]), name)
     raise AttributeError(f"module 'mfbench' has no attribute {name!r}")

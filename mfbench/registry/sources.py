@@ -27,6 +27,14 @@ _DOOR = ("mfbench", "mfbench.contracts", "mfbench.errors", "mfbench.hookspecs", 
 """What every target shares with the bench, or what only hands out what other modules hold: no number depends
 on these files."""
 
+_GROUND = {
+    "mfbench.AdversarialPool": "mfbench.pools",
+    "mfbench.LinearSchedule": "mfbench.schedules",
+    "mfbench.breaches": "mfbench.threats",
+    "mfbench.patch_masks": "mfbench.threats",
+}
+"""Where that lies which `mfbench` hands out lazily."""
+
 
 def source_hash(card: Card) -> str:
     """SHA-256 of the code that answers for a registered name: which class, and all that it is made of."""
@@ -180,8 +188,8 @@ class _Source:
 
 def _handed_out(imported: str) -> list[str]:
     """Where that lies which the bench hands out lazily; anything else is where it says."""
-    if imported == "mfbench.LinearSchedule":
-        return ["mfbench.schedules"]
+    if imported in _GROUND:
+        return [_GROUND[imported]]
     package, _, name = imported.rpartition(".")
     if package == "mfbench.measures" and name in HOME:
         return [f"{package}.{HOME[name]}"]
