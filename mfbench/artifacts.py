@@ -64,6 +64,16 @@ def save(cache: Path, key: str, state: Mapping[str, Any], header: Mapping[str, A
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def adopt(cache: Path, key: str, folder: Path) -> str:
+    """Take over, by renaming, an artifact's folder that another machine made; its SHA-256, as `save` gives it.
+
+    `folder` lies in the cache. CorruptArtifactError where it is not what was saved there.
+    """
+    header = read_header(folder)
+    _check(_read(folder / TENSORS), header, folder)
+    return _put_in_place(folder, artifact_folder(cache, key), str(header["sha256"]))
+
+
 def load(cache: Path, key: str, device: Any = "cpu") -> tuple[dict[str, Any], dict[str, Any]]:
     """(state with its tensors on `device`, header); CorruptArtifactError where it is absent or damaged."""
     from safetensors.torch import load as unpack
