@@ -177,3 +177,13 @@ def _register_protocols(registry: Registrar) -> None:
         summary="how far an estimate of the local dimension is from the known one",
         reference="Levina and Bickel 2004; Kamkari et al. 2024",
     )
+    _register_semantic_protocols(registry)
+
+
+def _register_semantic_protocols(registry: Registrar) -> None:
+    registry.protocol(
+        "disentanglement",
+        "mfbench.protocols.disentanglement:Disentanglement",
+        summary="whether dimensions of a code, and symbols of its message, stand for attributes",
+        reference="Locatello et al. 2019; Tu et al. 2023, Fig. 9 and 10",
+    )

@@ -39,8 +39,9 @@ def rank(
     found: dict[str, tuple[float, float, tuple[str, ...]]] = {}
     for key, block in rows.groupby("block", sort=False):
         direction = _better(primaries.get(block["table"].iloc[0]))
-        for part in _apart(block) if direction is not None else ():
-            found |= _rank_block(part, lines.get(str(key), ()), direction)
+        if direction is not None:
+            for part in _apart(block):
+                found |= _rank_block(part, lines.get(str(key), ()), direction)
     unranked = (np.nan, np.nan, ())
     lows, highs, controls = zip(*(found.get(row, unranked) for row in rows.index), strict=True)
     return rows.assign(rank_low=lows, rank_high=highs, controls=controls)

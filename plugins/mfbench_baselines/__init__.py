@@ -15,6 +15,7 @@ def mfbench_register(registry: Registrar) -> None:
     """Name every baseline by its import path; nothing is imported here."""
     _register_likelihoods(registry)
     _register_generators(registry)
+    _register_disentanglers(registry)
 
 
 def _register_likelihoods(registry: Registrar) -> None:
@@ -93,4 +94,23 @@ def _register_generators(registry: Registrar) -> None:
         "exact_diffusion",
         "mfbench_baselines.oracles:ExactDiffusion",
         summary="the data set's closed-form noise predictor served as a diffusion model",
+    )
+
+
+def _register_disentanglers(registry: Registrar) -> None:
+    registry.disentangler(
+        "pca",
+        "mfbench_baselines.linear_codes:PrincipalComponents",
+        summary="principal components (scikit-learn)",
+        reference="Pearson 1901",
+    )
+    registry.disentangler(
+        "random_projection",
+        "mfbench_baselines.linear_codes:RandomProjection",
+        summary="random directions with the best linear decoder: a control",
+    )
+    registry.disentangler(
+        "oracle_factors",
+        "mfbench_baselines.factor_oracle:OracleFactors",
+        summary="the true attributes as a code: the ceiling",
     )

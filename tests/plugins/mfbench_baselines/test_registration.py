@@ -42,6 +42,8 @@ def test_every_method_is_there(targets):
         "held_out",
         "exact_diffusion",
     }
+    codes = {"pca", "random_projection", "oracle_factors"}
+    assert {name for kind, name in targets if kind == "disentangler"} == codes
 
 
 def test_every_target_can_be_imported(targets):
