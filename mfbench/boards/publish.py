@@ -20,6 +20,7 @@ from mfbench.boards.readme import board_readme
 from mfbench.boards.slugs import slug
 from mfbench.boards.summary import board_summary
 from mfbench.boards.tables import Table, build
+from mfbench.boards.web.page import PAGE, board_page, index_page
 from mfbench.errors import UserError
 from mfbench.paths import write_atomically
 
@@ -45,10 +46,14 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] = ()) -> list[Path]:
+def publish(
+    store: Store, registry: Registry, out: Path, suites: Sequence[str] = (), *, html: bool = False
+) -> list[Path]:
     """Write the board of every suite in the store (or of those named) under `out`, and the index of all.
 
     The same store gives the same bytes. Files of an earlier board that this one does not have are removed.
+    html: with a page for a browser beside each README.md, and one for the index; one that is there already is
+    written anew without being asked for, so that it never tells of an earlier board.
     """
     from mfbench.boards.figures import draw_all
     from mfbench.boards.findings import find_all
@@ -67,19 +72,27 @@ def publish(store: Store, registry: Registry, out: Path, suites: Sequence[str] =
         images = {
             f"figures/{s}-{name}.png": png for s, drawn in figures.items() for name, png in drawn.items()
         }
-        _write(folder, {**bundles.files_of(found), **images, **render(found, tables)})
+        texts = render(found, tables, html=html or (folder / PAGE).exists())
+        _write(folder, {**bundles.files_of(found), **images, **texts})
         folders.append(folder)
-    write_atomically(out / README, index_readme(out))
+    for name, content in _index(out, html=html or (out / PAGE).exists()).items():
+        write_atomically(out / name, content)
     return folders
 
 
-def render(bundle: Bundle, tables: Sequence[Table]) -> dict[str, bytes]:
-    """The text files of a board: a pure function of what lies beside it."""
+def _index(out: Path, *, html: bool) -> dict[str, bytes]:
+    """The files that list all boards."""
+    files = {README: index_readme(out)}
+    return {**files, PAGE: index_page(out)} if html else files
+
+
+def render(bundle: Bundle, tables: Sequence[Table], *, html: bool = False) -> dict[str, bytes]:
+    """The text files of a board, with its HTML page or without: a pure function of what lies beside it."""
     files = {README: board_readme(bundle, tables), SUMMARY: bundles.to_json(board_summary(bundle, tables))}
     for table in tables:
         files[f"tables/{table.slug}.csv"] = to_csv(table)
         files[f"tables/{table.slug}.json"] = to_json_table(table)
-    return files
+    return {**files, PAGE: board_page(bundle, tables)} if html else files
 
 
 @_uncollected()
@@ -91,19 +104,22 @@ def check(out: Path, suites: Sequence[str] = ()) -> list[str]:
             f"{out}: there is no board in this folder; `mfbench publish` writes them, --out says where"
         )
     messages = [message for folder in folders for message in check_board(folder)]
-    return [*messages, *_compared(out / README, index_readme(out))]
+    for name, content in _index(out, html=(out / PAGE).exists()).items():
+        messages += _compared(out / name, content)
+    return messages
 
 
 def check_board(folder: Path) -> Iterator[str]:
     """The same for one board.
 
-    Texts are compared byte for byte, and comparisons with their records. The bytes of a figure depend on
-    the version of matplotlib that drew it: of figures it is said only which are missing, or are no PNG.
+    Texts (the HTML page among them, where there is one) are compared byte for byte, and comparisons with
+    their records. The bytes of a figure depend on the version of matplotlib that drew it: of figures it is
+    said only which are missing, or are no PNG.
     """
     found = bundles.read(folder)
     for problem in contradictions(found.records, found.comparisons):
         yield f"{folder / bundles.COMPARISONS}, {problem}"
-    expected = render(found, build(found))
+    expected = render(found, build(found), html=(folder / PAGE).exists())
     for name, content in expected.items():
         yield from _compared(folder / name, content)
     figures = _listed_figures(found)

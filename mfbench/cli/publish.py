@@ -23,11 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite", metavar="NAME", action="append", default=[], help="only this suite's board (repeatable)"
     )
     parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write a page for a browser, too: index.html beside each README.md, which sorts, filters and "
+        "links to every row and cell, and needs no network",
+    )
+    parser.add_argument(
         "--check",
         action="store_true",
-        help="write nothing: rebuild Markdown, CSV and JSON from the records beside each board (no store is "
-        "needed); exit 1 where a file is not, byte for byte, what they give, a comparison is not of its "
-        "records, or a figure is missing or no PNG (its bytes depend on the version of matplotlib)",
+        help="write nothing: rebuild Markdown, HTML (where it was published), CSV and JSON from the records "
+        "beside each board (no store is needed); exit 1 where a file is not, byte for byte, what they give, "
+        "a comparison is not of its records, or a figure is missing or no PNG (its bytes depend on the "
+        "version of matplotlib)",
     )
     add_plugin_option(parser)
 
@@ -43,6 +50,6 @@ def run(args: argparse.Namespace) -> int:
     from mfbench.store import Store
 
     with Store(args.store, create=False) as store:
-        for folder in publish(store, open_registry(args.plugins), args.out, args.suite):
-            print(folder / "README.md")
+        for folder in publish(store, open_registry(args.plugins), args.out, args.suite, html=args.html):
+            print(folder / ("index.html" if args.html else "README.md"))
     return 0
