@@ -17,6 +17,7 @@ def mfbench_register(registry: Registrar) -> None:
     _register_drawn_images(registry)
     _register_manifolds(registry)
     _register_protocols(registry)
+    _register_level_protocols(registry)
 
 
 def _register_datasets(registry: Registrar) -> None:
@@ -186,4 +187,43 @@ def _register_semantic_protocols(registry: Registrar) -> None:
         "mfbench.protocols.disentanglement:Disentanglement",
         summary="whether dimensions of a code, and symbols of its message, stand for attributes",
         reference="Locatello et al. 2019; Tu et al. 2023, Fig. 9 and 10",
+    )
+
+
+def _register_level_protocols(registry: Registrar) -> None:
+    registry.protocol(
+        "reconstruction",
+        "mfbench.protocols.reconstruction:Reconstruction",
+        summary="how near images are to what goes in, after a method's code, by level",
+        reference="Tu et al. 2023, Fig. 3 A",
+    )
+    registry.protocol(
+        "level_quality",
+        "mfbench.protocols.level_quality:LevelQuality",
+        summary="how far a hierarchical generator's samples are from held-out data, by level",
+        reference="Tu et al. 2023, Fig. 3 B",
+    )
+    registry.protocol(
+        "super_resolution",
+        "mfbench.protocols.super_resolution:SuperResolution",
+        summary="whether the detail added to small images looks real and fits them",
+        reference="Tu et al. 2023, Fig. 4",
+    )
+    registry.protocol(
+        "attribute_editing",
+        "mfbench.protocols.attribute_editing:AttributeEditing",
+        summary="whether setting one dimension of a code changes one attribute of the image alone",
+        reference="Tu et al. 2023, Fig. 10 and 12-14",
+    )
+    registry.protocol(
+        "patch_robustness",
+        "mfbench.protocols.patch_robustness:PatchRobustness",
+        summary="what is left of a defense under the worst of several attacks inside a patch",
+        reference="Tu et al. 2023, section 4; Croce et al. 2022",
+    )
+    registry.protocol(
+        "linf_robustness",
+        "mfbench.protocols.linf_robustness:LinfRobustness",
+        summary="the same where every pixel may change a little",
+        reference="Tu et al. 2023, section 4; Madry et al. 2018",
     )

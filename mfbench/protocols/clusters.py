@@ -5,6 +5,7 @@ Without identities every image is an example of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,24 +47,30 @@ def mean_value(metric: str, part: str, contributions: Array, clusters: Array) ->
     return Value(metric, part, found.value, len(contributions), found.low, found.high)
 
 
-def jackknife(measure: Callable[[Array], Mapping[str, float]], clusters: Array, groups: int) -> list[Value]:
+def jackknife(measure: Callable[[Array], Mapping[Any, float]], clusters: Array, groups: int) -> list[Value]:
     """Metrics of all images with 95 % intervals by the delete-a-group jackknife (Kott 2001).
 
-    `measure(rows)` is called on all rows and, for each of `groups` parts of the clusters, on all but that
-    part's; SE^2 = (G - 1) / G sum of (value_g - mean)^2, with Student's t of G - 1 degrees of freedom.
-    The parts are dealt out in the clusters' order, which is random in every split of the bench.
+    `measure(rows)` gives them by name, or by name and part. It is called on all rows and, for each of
+    `groups` parts of the clusters, on all but that part's; SE^2 = (G - 1) / G sum of (value_g - mean)^2, with
+    Student's t of G - 1 degrees of freedom. The parts are dealt out in the clusters' order, which is random
+    in every split of the bench.
     """
     from scipy.special import stdtrit
 
     whole = measure(np.arange(len(clusters)))
     groups = min(groups, int(clusters.max()) + 1)
     if groups < 2:
-        return [Value(name, "", value, len(clusters)) for name, value in whole.items()]
+        return [Value(*_metric_and_part(name), value, len(clusters)) for name, value in whole.items()]
     parts = [measure(np.flatnonzero(clusters % groups != group)) for group in range(groups)]
     values = []
     for name, value in whole.items():
         without = np.array([part[name] for part in parts])
         error = np.sqrt((groups - 1) / groups * np.sum((without - without.mean()) ** 2))
         half = float(stdtrit(groups - 1, 0.975) * error)
-        values.append(Value(name, "", value, len(clusters), value - half, value + half))
+        ends = (value - half, value + half) if math.isfinite(half) else (None, None)
+        values.append(Value(*_metric_and_part(name), value, len(clusters), *ends))
     return values
+
+
+def _metric_and_part(name: str | tuple[str, str]) -> tuple[str, str]:
+    return (name, "") if isinstance(name, str) else name
