@@ -16,9 +16,9 @@ from mfbench.version import __version__
 
 if TYPE_CHECKING:
     from mfbench.interface import get, names, results, run  # noqa: F401 - exported through _INTERFACE
-    from mfbench.pools import AdversarialPool  # noqa: F401 - exported through _GROUND
-    from mfbench.schedules import LinearSchedule  # noqa: F401 - exported through _GROUND
-    from mfbench.threats import breaches, patch_masks  # noqa: F401 - exported through _GROUND
+    from mfbench.pools import AdversarialPool
+    from mfbench.schedules import LinearSchedule
+    from mfbench.threats import breaches, patch_masks
 
 _INTERFACE = ("get", "names", "results", "run")
 """The Python interface: it stands on top of the house, so it is only fetched when somebody asks for it."""
@@ -34,12 +34,15 @@ _GROUND = {
 
 __all__ = [
     *_contracts,
+    "AdversarialPool",
     "ContractError",
+    "LinearSchedule",
     "Unsupported",
     "UserError",
     "__version__",
+    "breaches",
     "hookimpl",
-    *_GROUND,
+    "patch_masks",
     *_INTERFACE,
 ]
 

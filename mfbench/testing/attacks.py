@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from mfbench.contracts import Defense, Threat
+from mfbench.contracts import Defense, HasELBO, HasEvidence, Threat, Unrollable
 from mfbench.protocols.checked import checked_samples
 from mfbench.testing.findings import require
 from mfbench.testing.methods import Check, MethodChecks
 
 RADIUS = 0.1
+PURIFIED_BY = 0.01
+"""How far a step of purification moves a pixel."""
 FOOLED = 0.5
 """Share of the images once answered rightly that an attack free to change every pixel must turn."""
 
 
-class LinearClassifier(Defense):
-    """Ridge regression on the centred labels, as two logits: what any attack can turn."""
+class LinearClassifier(Defense, HasELBO, HasEvidence, Unrollable):
+    """Ridge regression on the centred labels, as two logits: what any attack can turn.
+
+    It tells attackers all that a defense can tell: its density is a Gaussian around the mean image, and it
+    purifies by a few small steps towards that.
+    """
+
+    purification_steps = 2
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         flat = x.flatten(1)
@@ -32,8 +41,38 @@ class LinearClassifier(Defense):
         score = (x.flatten(1) - self.centre) @ self.weights
         return torch.stack([-score, score], dim=1)
 
+    def elbo(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        return -self._error(x).flatten(1).sum(dim=1) / 2
 
-class Undecided(Defense):
+    def evidence(self, x: Tensor, *, rng: torch.Generator | None = None) -> Mapping[str, Tensor]:
+        return {"error": self._error(x).sum(dim=1)}
+
+    def _error(self, x: Tensor) -> Tensor:
+        return (x - self.centre.view(x.shape[1:])).square()
+
+    def purification_start(self, x: Tensor, *, rng: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        return (x,)
+
+    def purification_step(
+        self,
+        state: tuple[Tensor, ...],
+        *,
+        squash: Callable[[Tensor], Tensor] | None = None,
+        stride: float = 1.0,
+        rng: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        gradient = self.centre.view(state[0].shape[1:]) - state[0]
+        direction = gradient.sign() if squash is None else squash(gradient)
+        return ((state[0] + stride * PURIFIED_BY * direction).clamp(0, 1),)
+
+    def purify(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        state = self.purification_start(x, rng=rng)
+        for _ in range(self.purification_steps):
+            state = self.purification_step(state, rng=rng)
+        return state[0]
+
+
+class Undecided(LinearClassifier):
     """The same logits for every image: its gradient is zero."""
 
     def logits(self, x: Tensor) -> Tensor:
@@ -92,7 +131,8 @@ class AttackChecks(MethodChecks):
 
     def zero_gradients(self) -> None:
         """A classifier whose gradient is zero does not make it fail."""
-        self._attacked(Threat(), Undecided())
+        train = self.data.train
+        self._attacked(Threat(), Undecided(train.x, cast("Tensor", train.y)))
 
     def _attacked(self, threat: Threat, defense: Defense | None = None) -> Tensor:
         rng, labels = self.workshop.rng("check"), self._labels_of(self.inputs)

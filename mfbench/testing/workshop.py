@@ -17,7 +17,7 @@ from mfbench.registry.signatures import read_signatures
 from mfbench.testing.data import POINTS
 from mfbench.testing.findings import NotApplicable
 
-BUDGETS = {"iterations": 200, "epochs": 2, "steps": 20, "count": POINTS}
+BUDGETS = {"iterations": 200, "epochs": 2, "steps": 20, "queries": 40, "count": POINTS}
 """Parameters of these names are cut to at most so much; a protocol's `count` to what every split has."""
 
 
