@@ -18,6 +18,7 @@ def mfbench_register(registry: Registrar) -> None:
     _register_manifolds(registry)
     _register_protocols(registry)
     _register_level_protocols(registry)
+    _register_robustness(registry)
 
 
 def _register_datasets(registry: Registrar) -> None:
@@ -215,6 +216,9 @@ def _register_level_protocols(registry: Registrar) -> None:
         summary="whether setting one dimension of a code changes one attribute of the image alone",
         reference="Tu et al. 2023, Fig. 10 and 12-14",
     )
+
+
+def _register_robustness(registry: Registrar) -> None:
     registry.protocol(
         "patch_robustness",
         "mfbench.protocols.patch_robustness:PatchRobustness",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mfbench import Dataset, DataSpec, Defense, HasELBO, HasFeatures, Progress, Reconstructor, Role
@@ -67,7 +67,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
         self._use(network.to(spec.device, dtype))
         self.quantiles = torch.zeros(QUANTILES, device=spec.device, dtype=dtype)
 
-    def _use(self, network: nn.Module) -> None:
+    def _use(self, network: JointNetwork) -> None:
         self.network = network.eval().requires_grad_(False)
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
@@ -90,7 +90,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
         for done, (images, labels) in enumerate(batches, 1):
             loss = self.loss(images, labels, rng).mean()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             decay.step()
             if done % _PROGRESS_EVERY == 0 or done == self.iterations:
@@ -122,8 +122,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
 
     def features(self, x: Tensor) -> Tensor:
         """(n, latent): the codes' means."""
-        mean: Tensor = self.network.encode(x)[0]
-        return mean
+        return self.network.encode(x)[0]
 
     def reconstruct(self, x: Tensor, level: int = 0) -> Tensor:
         """x through its code's mean; there is one level."""

@@ -52,7 +52,8 @@ class RandomMasking(BeforeClassifier):
 
     def defended_logits(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         copies = self.purify(x.repeat(self.copies, 1, 1, 1), rng=rng)
-        return self.logits(copies).unflatten(0, (self.copies, len(x))).mean(0)
+        logits = self.logits(copies)
+        return logits.view(self.copies, len(x), -1).mean(0)
 
 
 class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):

@@ -1,0 +1,194 @@
+"""The measurement that `patch_robustness` and `linf_robustness` share: everything but the threat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mfbench.contracts import (
+    Attack,
+    Dataset,
+    Defense,
+    HasELBO,
+    HasEvidence,
+    HasSurrogate,
+    Measurement,
+    Threat,
+    Unrollable,
+    Value,
+)
+from mfbench.errors import UserError
+from mfbench.protocols.draws import Streams
+from mfbench.protocols.robust_answers import (
+    Answers,
+    changed_answers,
+    labelled_images,
+    require_same_classes,
+    shares,
+)
+from mfbench.protocols.robust_attacks import Campaign, attack_all, survival
+from mfbench.protocols.robust_metrics import share_value
+from mfbench.protocols.robust_sanity import (
+    FLAG,
+    Probe,
+    broken_certificates,
+    certified,
+    gradient_free_beats,
+    look_at_logits,
+    look_at_randomness,
+    without_bounds,
+)
+from mfbench.protocols.robust_semantics import kept, semantic_consistency, stages
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked, whatever the threat.
+
+    transfer: made against the classifier without its defense. attacks: the ladder. written_for: attacks that
+    were made for this very defense, or None. probe: by which sanity is checked, on `checked` images.
+    classifier: an independent one, or None. draws: of a random defense.
+    """
+
+    who: str
+    transfer: Attack
+    attacks: Sequence[Attack]
+    written_for: Sequence[Attack] | None
+    probe: Attack
+    classifier: Defense | None
+    count: int
+    checked: int
+    draws: int
+    budget: dict[str, int]
+
+
+def measure(
+    plan: Plan, defense: Defense, data: Dataset, threat: Threat, smaller: Threat, streams: Streams
+) -> Measurement:
+    """All metrics of one defense. `smaller`: the same threat with a smaller patch, inside the whole one."""
+    check(plan)
+    x, y, classes = labelled_images(data, plan.count, plan.who)
+    answers = Answers(defense, classes, x, streams, plan.draws)
+    clean = answers.defended(x, "clean")
+    campaign = attack_all(
+        [plan.transfer, *plan.attacks, *(plan.written_for or ())], defense, x, y, threat, streams
+    )
+    unharmed = shares(clean, y)
+    right = survival(campaign, answers, unharmed, y)
+    worst = np.min([unharmed, *right.values()], axis=0)
+
+    notes = [*look_at_logits(defense, answers, x), *look_at_randomness(defense, answers)]
+    notes += gradient_free_beats(campaign, right)
+    values = [*_accuracies(plan, answers, x, y, clean, campaign, right), *_costs(campaign)]
+    proven = certified(defense, x, y, threat)
+    if proven is not None:
+        values.append(share_value("certified_accuracy", "", proven))
+        notes += broken_certificates(proven, worst)
+    images = stages(answers, x, campaign.attacks[0].x)
+    if plan.classifier is not None:
+        require_same_classes(plan.classifier, x, classes, plan.who)
+        values += semantic_consistency(answers, plan.classifier, images)
+    arrays = kept(answers, images, y)
+    if plan.checked:
+        probe = Probe(plan.probe, answers, x[: plan.checked], y[: plan.checked], streams)
+        bounded = probe.run(threat, plan.budget["steps"], smaller)
+        free = without_bounds([plan.probe, *plan.attacks], probe, plan.budget)
+        for found in (bounded, free):
+            values, notes, arrays = [*values, *found.values], [*notes, *found.notes], arrays | found.arrays
+    values.append(Value("flags", "", sum(note.startswith(FLAG) for note in notes)))
+
+    ranked = has_opening(defense, answers, x) or plan.written_for is not None
+    values += _verdict(worst, right, ranked)
+    if not ranked:
+        notes.append(
+            "provisional, unranked: it gives attackers nothing to go by, and none was written for it"
+        )
+    scores = {"images": worst} if ranked else {}
+    return Measurement(values, scores, arrays, notes=[*notes, *campaign.notes])
+
+
+def check(plan: Plan) -> None:
+    """UserError for numbers that cannot be."""
+    least = {"checked": (plan.checked, 0), "draws": (plan.draws, 2)}
+    least |= {name: (value, 1) for name, value in plan.budget.items()}
+    for name, (value, bound) in least.items():
+        if value < bound:
+            raise UserError(f"{plan.who}: {name} is {value}: at least {bound}")
+    if plan.checked > plan.count:
+        raise UserError(f"{plan.who}: checked is {plan.checked}: at most count, {plan.count}")
+    given = [plan.transfer, plan.probe, *plan.attacks, *(plan.written_for or ())]
+    for attack in given:
+        if not isinstance(attack, Attack):
+            raise UserError(f"{plan.who}: {type(attack).__name__} is no attack")
+
+
+def _accuracies(
+    plan: Plan,
+    answers: Answers,
+    x: Tensor,
+    y: Tensor,
+    clean: Tensor,
+    campaign: Campaign,
+    right: dict[str, Array],
+) -> list[Value]:
+    """Clean and attacked, with the defense and without."""
+    without = (answers.undefended(x) == y).double().cpu().numpy()
+    transfer = campaign.attacks[0]
+    against = (answers.undefended(transfer.x) == y).double().cpu().numpy()
+    values = [
+        share_value("clean_accuracy", "", shares(clean, y)),
+        share_value("undefended_clean_accuracy", "", without),
+        share_value("undefended_accuracy", "", against),
+        *(share_value("attacked_accuracy", name, found) for name, found in right.items()),
+    ]
+    if answers.random:
+        values.append(share_value("changed_answers", "", changed_answers(clean, answers.classes)))
+    return values
+
+
+def _costs(campaign: Campaign) -> list[Value]:
+    """Evaluations an image tried, both ways, where attacks count them."""
+    return [
+        Value(
+            "attack_evaluations",
+            one.name,
+            sum(one.budget.get(way, 0.0) for way in ("forward", "backward", "defended")),
+            int(one.tried.sum()),
+        )
+        for one in campaign.attacks
+        if {"forward", "backward", "defended"} & set(one.budget)
+    ]
+
+
+def _verdict(worst: Array, right: dict[str, Array], ranked: bool) -> list[Value]:
+    """The worst case; and the worst single attack, chosen on every other image, on the rest."""
+    if not ranked:
+        return [share_value("provisional_accuracy", "", worst)]
+    values = [share_value("worst_case_accuracy", "", worst)]
+    if len(worst) > 3:
+        chosen = min(right, key=lambda name: float(right[name][::2].mean()))
+        values.append(share_value("worst_attack_accuracy", "", right[chosen][1::2]))
+    return values
+
+
+def has_opening(defense: Defense, answers: Answers, x: Tensor) -> bool:
+    """Whether attackers who know it get anywhere: a gradient through its whole answer, or an ability that
+    tells them more (`Unrollable`, `HasSurrogate`, `HasELBO`, `HasEvidence`).
+    """
+    if isinstance(defense, Unrollable | HasSurrogate | HasELBO | HasEvidence):
+        return True
+    with torch.enable_grad():
+        at = x[:4].detach().clone().requires_grad_()
+        logits = defense.defended_logits(at, rng=answers.streams("opening"))
+        if not logits.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(logits.square().sum(), at, allow_unused=True)
+    return gradient is not None and bool(gradient.ne(0).any())
