@@ -27,6 +27,12 @@ def _register_classifiers(registry: Registrar) -> None:
         reference="He et al. 2016",
     )
     registry.defense(
+        "attribute_cnn",
+        "mfbench_defenses.attribute_cnn:AttributeCNN",
+        summary="the same with a head for every attribute: what edited images are judged by",
+        reference="He et al. 2016",
+    )
+    registry.defense(
         "cutout_cnn",
         "mfbench_defenses.trained:CutoutCNN",
         summary="the same, trained with boxes painted over: what masking defenses ask",

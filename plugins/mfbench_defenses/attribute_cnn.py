@@ -26,7 +26,7 @@ from mfbench_defenses.training import shuffled_batches, train
 
 
 class AttributeCNN(Defense, PredictsAttributes, HasFeatures):
-    """The residual network of `cnn` that tells every attribute of an image, trained by the sum of cross-entropies.
+    """The residual network of `cnn` that tells every attribute of an image, by the mean of cross-entropies.
 
     It is what edits of images are judged by, and an undefended classifier of the data's classes where they
     have some. It sees the training split alone, and none of the methods that it judges.
