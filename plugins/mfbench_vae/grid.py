@@ -1,0 +1,83 @@
+"""The prior of GridVAE: p(z) = 1/K sum_k N(z; c_k, std^2 I), centres on a grid (Tu et al. 2023, Eq. 24-28).
+
+The centres are all combinations of a list of values a dimension, so p(z) is a product over dimensions of
+one-dimensional mixtures: nothing here grows with K, which is 2^40 for 40 attributes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mfbench_vae.posterior import Posterior
+
+
+class Grid(nn.Module):
+    """Centres on each axis, and their common standard deviation. Axes may have different numbers of centres.
+
+    centres: (d, m), each axis from low to high, shorter axes filled up with their last centre. used: (d, m)
+    bool, False where filled up.
+    """
+
+    centres: Tensor
+    used: Tensor
+
+    def __init__(self, axes: Sequence[Sequence[float]], std: float) -> None:
+        super().__init__()
+        longest = max(map(len, axes))
+        filled = [[*axis, *[axis[-1]] * (longest - len(axis))] for axis in axes]
+        used = [[place < len(axis) for place in range(longest)] for axis in axes]
+        self.register_buffer("centres", torch.tensor(filled))
+        self.register_buffer("used", torch.tensor(used))
+        self.std = std
+
+    @property
+    def log_count(self) -> float:
+        """log K, K the number of centres of the whole grid."""
+        return float(self.used.sum(1).double().log().sum())
+
+    def index(self, z: Tensor) -> Tensor:
+        """(n, d) int64, the place of the nearest centre on each axis; of two equally near the lower."""
+        apart = (z.detach()[:, :, None] - self.centres).abs()
+        return apart.masked_fill(~self.used, torch.inf).argmin(dim=2)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The centres (n, d) at these places."""
+        axes = torch.arange(len(self.centres), device=index.device)
+        return self.centres[axes, index]
+
+    def round(self, z: Tensor) -> Tensor:
+        """R(z): the nearest centre, so held to the grid's ends; takes no gradient."""
+        return self.at(self.index(z))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z_i) of each dimension, (n, d) nats."""
+        scaled = (z[:, :, None] - self.centres) / self.std
+        used = self.used.to(z.dtype)
+        weights = used.log() - used.sum(1, keepdim=True).log()
+        logs = (weights - scaled.square() / 2).logsumexp(dim=2)
+        return logs - math.log(self.std * math.sqrt(2 * math.pi))
+
+    def divergence(self, q: Posterior, z: Tensor) -> Tensor:
+        """KL(q(z | x) || p) by dimension, (n, d): one draw z of q for log p, the entropy exact (Eq. 26)."""
+        return -q.entropy() - self.log_prob(z)
+
+    def nearest_divergence(self, q: Posterior, centre: Tensor | None = None) -> Tensor:
+        """KL(q(z | x) || N(R(mean), std^2)) by dimension, (n, d), exact (Eq. 28).
+
+        centre (n, d): what stands in R's place, where it is not NaN (Eq. 28 guided by attributes).
+        """
+        nearest = self.round(q.mean)
+        if centre is not None:
+            nearest = torch.where(centre.isnan(), nearest, centre)
+        return q.divergence(nearest, self.std)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (d,) of the centres on each axis; of a single centre std, not 0."""
+        count = self.used.sum(1)
+        mean = (self.centres * self.used).sum(1) / count
+        squares = ((self.centres - mean[:, None]).square() * self.used).sum(1) / count
+        return mean, squares.sqrt().clamp_min(self.std)

@@ -1,0 +1,75 @@
+"""How autoencoders are trained: batches of rows of tensors in memory, Adam, a rate that falls as a cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mfbench import Progress
+from mfbench_vae.randomness import permutation
+
+_PROGRESS_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective sees: images x (b, c, h, w), and where labels are used attributes (b, k).
+
+    attributes: float, NaN where an image's label is not given. count: of training images. done: the share of
+    the training that lies behind, in [0, 1).
+    """
+
+    x: Tensor
+    attributes: Tensor | None
+    count: int
+    done: float
+    rng: torch.Generator
+
+
+def shuffled_rows(rows: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
+    """Batches (size,) of these row numbers, without end: each once before any comes again."""
+    order = rows[:0]
+    while True:
+        while len(order) < size:
+            order = torch.cat([order, rows[permutation(len(rows), rng).to(rows.device)]])
+        batch, order = order[:size], order[size:]
+        yield batch
+
+
+def train(
+    networks: nn.Module,
+    critics: nn.Module,
+    batches: Iterable[Batch],
+    loss: Callable[[Batch], Tensor],
+    critic_loss: Callable[[Batch], Tensor] | None,
+    *,
+    iterations: int,
+    optimiser: torch.optim.Optimizer,
+    critic_rate: float,
+    progress: Progress,
+) -> None:
+    """Lower `loss` by `optimiser` (of `networks`), and in turn `critic_loss`, if any, by Adam of `critics`.
+
+    The rates fall to 0 as a cosine over all batches.
+    """
+    optimisers = [optimiser]
+    steps = [loss]
+    if critic_loss is not None:
+        optimisers.append(torch.optim.Adam(critics.parameters(), lr=critic_rate, betas=(0.5, 0.9)))
+        steps.append(critic_loss)
+    decays = [torch.optim.lr_scheduler.CosineAnnealingLR(each, max(1, iterations)) for each in optimisers]
+    networks.train()
+    critics.train()
+    for done, batch in enumerate(batches, 1):
+        for each, step in zip(optimisers, steps):
+            value = step(batch)
+            each.zero_grad()
+            value.backward()
+            each.step()
+        for decay in decays:
+            decay.step()
+        if done % _PROGRESS_EVERY == 0 or done == iterations:
+            progress(done, iterations)
