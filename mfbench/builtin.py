@@ -216,6 +216,12 @@ def _register_level_protocols(registry: Registrar) -> None:
         summary="whether setting one dimension of a code changes one attribute of the image alone",
         reference="Tu et al. 2023, Fig. 10 and 12-14",
     )
+    registry.protocol(
+        "semantic_path",
+        "mfbench.protocols.semantic_path:SemanticPath",
+        summary="whether the line between two codes is a sequence of meaningful changes, each made once",
+        reference="Tu et al. 2023, section 3",
+    )
 
 
 def _register_robustness(registry: Registrar) -> None:
