@@ -22,7 +22,7 @@ References. Tu et al. 2023, Fig. 6 to 8; Székely and Rizzo 2013; Wang et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -41,9 +41,11 @@ from mfbench.contracts import (
     Measurement,
     Metric,
     NoisePredictor,
+    PredictsAttributes,
     Record,
     Ref,
     Sampler,
+    Split,
     Value,
 )
 from mfbench.errors import Unsupported, UserError
@@ -53,6 +55,8 @@ from mfbench.protocols.draws import Streams
 from mfbench.protocols.end_points import EndPoints
 from mfbench.protocols.energy import energy_to
 from mfbench.protocols.sample_figures import kept
+from mfbench.protocols.step_attributes import METRICS as ATTRIBUTE_METRICS
+from mfbench.protocols.step_attributes import flips
 from mfbench.protocols.step_figures import draw
 from mfbench.protocols.step_findings import findings
 from mfbench.protocols.step_images import METRICS, agreement, likeness
@@ -91,6 +95,7 @@ class StepConsistency(EvaluationProtocol):
         Metric("energy_distance", "data units", "lower", description="samples against held-out data"),
         Metric("energy_floor", "data units", None, description="held-out against held-out data"),
         *METRICS,
+        *ATTRIBUTE_METRICS,
     )
     workload: ClassVar[str] = "draws 1,000 points, or 100 images"
 
@@ -110,7 +115,8 @@ class StepConsistency(EvaluationProtocol):
     ) -> Measurement:
         """Draw `count` samples of `generator` with the sampler at `step` = h (units of 1/T).
 
-        `classifier`: whose labels of images are compared, those of its undefended `logits`.
+        `classifier`: whose labels of images are compared, those of its undefended `logits`; and, where it
+            predicts attributes (`PredictsAttributes`), those.
         `own_count`: samples compared with the sampler's own result at h = 1, the first of them (None:
             all). At T = 1000 that result costs a thousand evaluations a sample and more.
         """
@@ -147,7 +153,7 @@ class StepConsistency(EvaluationProtocol):
                 found, said = likeness(samples, exact, own)
                 values, notes = [*values, *found], [*notes, *said]
             if classifier is not None:
-                values += agreement(classifier, samples, exact, own, data.test)
+                values += judged(classifier, samples, exact, own, data.test)
         return Measurement(values, scores, kept(samples, held_out), nfe=counter.rows / count, notes=notes)
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
@@ -170,6 +176,18 @@ def check(generator: DiffusionModel, step: float, count: int) -> None:
     last = generator.predictor.schedule.num_steps
     if step > last:
         raise Unsupported(f"a step of h = {step:g} is longer than the whole schedule of T = {last} steps")
+
+
+def judged(
+    classifier: Defense, samples: Tensor, exact: Tensor, own: Tensor, held_out: Split
+) -> Iterator[Value]:
+    """Agreement of labels, and flips of attributes where the classifier predicts some. One that does needs no
+    labels: those are left out where the data have none.
+    """
+    if held_out.y is not None or not isinstance(classifier, PredictsAttributes):
+        yield from agreement(classifier, samples, exact, own, held_out)
+    if isinstance(classifier, PredictsAttributes):
+        yield from flips(classifier, samples, exact, own, held_out)
 
 
 def check_own(count: int | None) -> None:
