@@ -27,7 +27,7 @@ demo: $(VENV)/.run  ## run benchmarks/quick.toml, write the board to leaderboard
 	@cat leaderboards-demo/quick/README.md
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
