@@ -141,7 +141,7 @@ def test_sizes(text, size):
 def test_a_run_has_the_suites_seeds_or_its_own():
     assert {run.seeds for run in parse(SUITE).runs} == {(0, 1, 2)}
     text = SUITE.replace("[[run]]", "[[run]]\nseeds = [8]", 1)
-    assert [run.seeds for run in parse(text).runs][0] == (8,)
+    assert parse(text).runs[0].seeds == (8,)
     assert "run[0].seeds[0]: expected a whole number from 0" in complaint(text.replace("[8]", "[-8]"))
 
 
