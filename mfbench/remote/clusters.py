@@ -47,6 +47,7 @@ class Connection:
 def connect(settings: Settings, order: Order) -> Connection:
     """The scheduler that the settings name, or one that is started. UserError where there is none."""
     dask.config.set(_CONFIG)
+    _silence()
     if settings.address:
         return _running(settings)
     cluster = _local(order) if settings.cluster == LOCAL else _queued(settings, order)
@@ -63,6 +64,12 @@ def connect(settings: Settings, order: Order) -> Connection:
             cluster.close(_CLOSE_S)
 
     return Connection(client, grow, close)
+
+
+def _silence() -> None:
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] == "distributed":  # some have a level of their own
+            logging.getLogger(name).setLevel(SILENT)
 
 
 def _running(settings: Settings) -> Connection:

@@ -59,7 +59,7 @@ def run_is_over() -> None:
     tasks.rest()
 
 
-class Watch(WorkerPlugin):
+class Watch(WorkerPlugin):  # type: ignore[misc]
     """Ends the child of a task that nobody waits for: its run was stopped, or the coordinator died."""
 
     name = "mfbench"

@@ -8,7 +8,7 @@ import platform
 import uuid
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from typing import Any
 
@@ -276,9 +276,10 @@ class _CancelledError(Exception):
 
 
 async def _result_of(future: Any) -> Any:
+    """A Dask future's result; `_CancelledError` where Dask cancelled it, and not this program."""
     try:
         return await future
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, CancelledError):
         if future.cancelled():
             raise _CancelledError from None
         raise

@@ -106,13 +106,10 @@ def disagreement(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
 
 
 def _choices(plan: Plan) -> Iterator[Mapping[str, Any]]:
-    seen: set[int] = set()
-    for job in (*plan.cells, *plan.fits):
-        parts = [job.data, *((job.choice,) if hasattr(job, "choice") else (job.protocol, job.method))]
-        for part in parts:
-            if id(part) not in seen:  # cells share them
-                seen.add(id(part))
-                yield from choices_in(part)
+    """Every choice of a plan; what cells share is looked into once. A fit's are those of its cells."""
+    shared = {id(part): part for cell in plan.cells for part in (cell.protocol, cell.method, cell.data)}
+    for part in shared.values():
+        yield from choices_in(part)
 
 
 def _data_that_reads_files(registry: Registry, sets: list[Mapping[str, Any]], seed: int) -> list[list[Any]]:

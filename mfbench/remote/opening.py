@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import Executor
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,11 +25,10 @@ def open_dask(order: Order) -> tuple[Executor, Crew]:
     settings = read_settings(order.plan)
     if find_spec("distributed") is None:
         raise UserError("--executor dask: Dask is not installed; pip install 'mfbench[dask]'")
-    from mfbench.remote.clusters import SILENT, connect
+    from mfbench.remote.clusters import connect
     from mfbench.remote.executor import DaskExecutor
     from mfbench.remote.greeting import introduce, make_question
 
-    logging.getLogger("distributed").setLevel(SILENT)
     question = make_question(order.plan, _plugins(order), order.device.startswith("cuda"))
     here = introduce({**question, "cuda": False})
     if here["problem"]:

@@ -1,0 +1,63 @@
+"""The executor's tests: a cache of their own, and a scheduler with two workers that share no disk with it."""
+
+from collections.abc import Iterator
+
+import pytest
+from fleet import Fleet
+
+from mfbench.engine.children import children
+from mfbench.store import Store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """MFBENCH_CACHE of the session: what is read about the plugin is read once."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("MFBENCH_CACHE", str(folder))
+        yield folder
+        children().stop()
+        children().start()
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """A file with a line for each computed cell and fit, of the workers started after this."""
+    path = tmp_path / "log.txt"
+    path.touch()
+    monkeypatch.setenv("MFBENCH_TEST_LOG", str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory) -> Iterator[Fleet]:
+    """A scheduler and two workers, each with a cache folder of its own, for tests that kill nobody."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"))
+    try:
+        fleet.start_scheduler()
+        fleet.start_worker()
+        fleet.start_worker()
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+@pytest.fixture
+def fleet(tmp_path, log) -> Iterator[Fleet]:
+    """A scheduler, whose workers the test starts; `log` hears of what they compute."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    started = Fleet(folder)
+    try:
+        started.start_scheduler()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "results.sqlite") as opened:
+        yield opened

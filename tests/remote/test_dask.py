@@ -1,0 +1,115 @@
+"""Two workers without a shared disk give the numbers of a local run; what cannot work is told in one line."""
+
+import shutil
+
+import pytest
+from fleet import PLUGIN, answers, plan_of, suite_of
+
+from mfbench import artifacts
+from mfbench.cli import main
+from mfbench.engine import Listener, run_plan
+from mfbench.store import Store
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file and a folder that only the coordinator is told of."""
+    file, folder = tmp_path / "weight.txt", tmp_path / "weights"
+    (folder / "a").mkdir(parents=True)
+    file.write_text("2.5")
+    (folder / "a" / "weight.txt").write_text("3.5")
+    return file, folder
+
+
+class Progress(Listener):
+    def __init__(self):
+        self.heard = []
+
+    def finished(self, job, record):
+        self.heard.append(record["status"])
+
+
+def test_two_workers_without_a_shared_disk_give_the_numbers_of_a_local_run(
+    two_workers, weights, tmp_path, cache, monkeypatch
+):
+    file, folder = (f'{{name = "weighted", weights = "{path}"}}' for path in weights)
+    methods = ["good", '{name = "good", scale = 2.0}', "fitted", file, folder, "exits"]
+    text = suite_of(methods, two_workers.address, seeds=(0, 1), timing=True)
+    plan = plan_of(text, tmp_path)
+    with Store(tmp_path / "local.sqlite") as store:
+        local = run_plan(plan, store, executor="local")
+        expected = answers(store)
+    monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))
+    listener = Progress()
+    with Store(tmp_path / "dask.sqlite") as store:
+        summary = run_plan(plan, store, executor="dask", listener=listener)
+        assert answers(store) == expected
+        assert len(expected) == 12
+        (run,) = store.runs().values()
+        assert [worker["slots"] for worker in run["provenance"]["workers"]] == [1, 1]
+        machines = {worker["machine"] for worker in run["provenance"]["workers"]}
+        timings = store.timings()
+        assert {timing["machine"] for timing in timings} == machines
+        assert {timing["status"] for timing in timings} == {"ok"}
+        assert len(timings) == summary.timed == local.timed == 5
+        again = run_plan(plan, store, executor="dask")
+        assert (again.computed, again.cached) == (0, 12)
+    assert summary.statuses == local.statuses == {"crashed": 2, "ok": 10}
+    assert summary.fits == {"ok": 2}
+    assert len(listener.heard) == 14
+    for fit in plan.fits:  # made by a worker, checked, and kept here
+        assert artifacts.verified_hash(tmp_path / "cache", fit.key)
+
+
+def test_what_a_worker_has_lost_is_sent_again(two_workers, weights, tmp_path, store):
+    method = f'{{name = "weighted", weights = "{weights[0]}"}}'
+    for seeds in ((10, 11), (12, 13)):
+        text = suite_of([method], two_workers.address, seeds=seeds)
+        assert run_plan(plan_of(text, tmp_path), store, executor="dask").statuses == {"ok": 2}
+        parcels = [*two_workers.folder.glob("cache-w*/parcels/*")]
+        assert {folder.parent.parent.name for folder in parcels} == {"cache-w0", "cache-w1"}
+        for folder in parcels:
+            shutil.rmtree(folder)
+
+
+@pytest.fixture
+def told(tmp_path, capsys):
+    """`told(text, *words)`: exit code of `mfbench run` with Dask, and the line it says last."""
+
+    def run(text, *words):
+        (tmp_path / "tiny.toml").write_text(text)
+        arguments = ["--executor", "dask", "--plugin", str(PLUGIN), "--store", str(tmp_path / "told.sqlite")]
+        code = main(["run", str(tmp_path / "tiny.toml"), *arguments, *words])
+        lines = capsys.readouterr().err.splitlines()
+        assert not any("Traceback" in line for line in lines)
+        return code, lines[-1]
+
+    return run
+
+
+def test_a_gpu_where_there_is_none_is_bad_input(two_workers, told):
+    code, line = told(suite_of(["good"], two_workers.address), "--device", "cuda")
+    assert code == 2
+    assert line.startswith(
+        f"mfbench: --device cuda: no worker at {two_workers.address} offers a GPU; start one"
+    )
+    assert f"CUDA_VISIBLE_DEVICES=0 dask worker {two_workers.address} --nthreads 1 --resources GPU=1" in line
+
+
+def test_an_address_that_does_not_answer_is_bad_input(told, monkeypatch):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    monkeypatch.setattr("mfbench.remote.clusters.CONNECT_S", 0.5)
+    code, line = told(suite_of(["good"], "tcp://127.0.0.1:1"))
+    assert code == 2
+    assert "tiny.toml: executor.dask.address: no Dask scheduler answers at " in line
+    assert line.endswith("start one with: dask scheduler")
+    code, line = told(suite_of(["good"]), "--set", 'executor.dask.address="nonsense://a"')
+    assert (code, "executor.dask.address: no Dask scheduler answers at " in line) == (2, True)
+
+
+def test_a_scheduler_without_workers_is_told(fleet, told):
+    text = suite_of(["good"], fleet.address)
+    code, line = told(text, "--set", "executor.dask.wait=0.5")
+    assert code == 2
+    assert f"no worker came to {fleet.address} within 0.5 s" in line
+    assert line.endswith(f"start one with: dask worker {fleet.address}")
