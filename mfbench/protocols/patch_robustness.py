@@ -88,7 +88,7 @@ class PatchRobustness(EvaluationProtocol):
         checked: int = 64,
         draws: int = 20,
     ) -> Measurement:
-        """Attack the first `count` test images.
+        """Attack the first `count` test images (all where there are fewer).
 
         masks, area, aspect, positions: of the patch (`mfbench.patch_masks`). steps, restarts, queries: what
         each attack may spend at most. transfer: made against the classifier alone. attacks: against the

@@ -77,7 +77,7 @@ class Answers:
 
 
 def labelled_images(data: Dataset, count: int, who: str) -> tuple[Tensor, Tensor, int]:
-    """The first `count` test images (n, c, h, w) in [0, 1], their labels (n,), and the number of classes.
+    """The first `count` test images (all where there are fewer), labels (n,), and the number of classes.
 
     Unsupported where the data are no images or have no classes; UserError for labels or values that cannot
     be.
@@ -87,8 +87,6 @@ def labelled_images(data: Dataset, count: int, who: str) -> tuple[Tensor, Tensor
         raise Unsupported(f"{who} needs images with classes; {data.name} has shape {data.shape}")
     if count < 2:
         raise UserError(f"{who}: count is {count}; two or more images are needed")
-    if count > len(data.test):
-        raise Unsupported(f"{count} images are asked for, but the test split holds {len(data.test)}")
     x, y = data.test.x[:count], data.test.y
     if y is None:
         raise UserError(f"{who}: the test images of data set {data.name!r} have no labels y")

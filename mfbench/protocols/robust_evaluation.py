@@ -122,8 +122,6 @@ def check(plan: Plan) -> None:
     for name, (value, bound) in least.items():
         if value < bound:
             raise UserError(f"{plan.who}: {name} is {value}: at least {bound}")
-    if plan.checked > plan.count:
-        raise UserError(f"{plan.who}: checked is {plan.checked}: at most count, {plan.count}")
     given = [plan.transfer, plan.probe, *plan.attacks, *(plan.written_for or ())]
     for attack in given:
         if not isinstance(attack, Attack):

@@ -40,11 +40,16 @@ class CutoutCNN(CNN):
         self.fill = fill
 
     def _batches(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        size = (x.shape[2], x.shape[3])
         for images, labels in shuffled_batches(x, y, self.batch_size, self.iterations, rng):
-            boxes = torch.randint(3, (len(images), 1, 1), generator=rng, device=rng.device)
-            first, second = (random_boxes(len(images), self.largest, size, rng) for _ in range(2))
-            yield painted(images, (first & (boxes > 0)) | (second & (boxes > 1)), self.fill), labels
+            yield painted(images, some_boxes(images, self.largest, rng), self.fill), labels
+
+
+def some_boxes(x: Tensor, largest: float, rng: torch.Generator) -> Tensor:
+    """(n, h, w) bool: none, one or two random boxes, each as probable, for images x (n, c, h, w)."""
+    size = (x.shape[2], x.shape[3])
+    count = torch.randint(3, (len(x), 1, 1), generator=rng, device=rng.device)
+    first, second = (random_boxes(len(x), largest, size, rng) for _ in range(2))
+    return ((first & (count > 0)) | (second & (count > 1))).to(x.device)
 
 
 class BlankKnownMask(CNN):
@@ -94,7 +99,9 @@ class AdversarialTraining(CNN):
     A share `attacked` of each batch carries a patch of `box` = (height, width) pixels (None: a quarter of the
     height, half of the width) at a place drawn for each image. Its content starts at uniform noise and takes
     `attack_steps` steps of `attack_size` along the sign of the cross-entropy's gradient, against the
-    network as it stands, in eval mode.
+    network as it stands, in eval mode. `boxes`: one or two random boxes are painted over on top of it all, as
+    for `cutout_cnn`: what `double_masking` wants of a classifier that the patch, where a mask misses it,
+    shall not mislead.
     """
 
     role: ClassVar[Role] = "method"
@@ -110,6 +117,9 @@ class AdversarialTraining(CNN):
         box: Sequence[int] | None = None,
         attack_steps: int = 5,
         attack_size: float = 0.25,
+        boxes: bool = False,
+        largest: float = 0.75,
+        fill: float = 0.5,
     ) -> None:
         super().__init__(width, blocks, iterations, batch_size, learning_rate)
         who = "adversarial_training"
@@ -123,6 +133,9 @@ class AdversarialTraining(CNN):
         self.box = None if box is None else (box[0], box[1])
         self.attack_steps = attack_steps
         self.attack_size = attack_size
+        self.boxes = boxes
+        self.largest = largest
+        self.fill = fill
 
     def build(self, spec: DataSpec) -> None:
         super().build(spec)
@@ -133,10 +146,12 @@ class AdversarialTraining(CNN):
 
     def _batches(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in shuffled_batches(x, y, self.batch_size, self.iterations, rng):
+            over = some_boxes(images, self.largest, rng) if self.boxes else torch.zeros_like(images[:, 0]) > 0
+            images = painted(images, over, self.fill)
             count = round(self.attacked * len(images))
             if count:
                 attacked = self._patched(images[:count], labels[:count], rng)
-                images = torch.cat([attacked, images[count:]])
+                images = torch.cat([painted(attacked, over[:count], self.fill), images[count:]])
             yield images, labels
 
     def _patched(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:

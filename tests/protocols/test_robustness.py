@@ -368,7 +368,7 @@ def test_findings_say_what_transfer_hides():
     ("parameters", "said"),
     [
         ({"count": 1}, "count is 1"),
-        ({"checked": 61}, "checked is 61"),
+        ({"checked": -1}, "checked is -1: at least 0"),
         ({"draws": 1}, "draws is 1: at least 2"),
         ({"steps": 0}, "steps is 0: at least 1"),
         ({"area": 0.0}, "area = 0"),
@@ -389,8 +389,11 @@ def test_what_cannot_be_measured_is_told_in_one_line(parameters, said):
 def test_combinations_that_cannot_work_are_unsupported():
     with pytest.raises(Unsupported, match="needs images with classes"):
         evaluate(Linear(), data=Normal())
-    with pytest.raises(Unsupported, match="61 images are asked for"):
-        evaluate(Linear(), count=61)
+
+
+def test_of_fewer_images_than_asked_for_all_are_attacked():
+    values = values_of(evaluate(Linear(), count=500, checked=100))
+    assert values["worst_case_accuracy", ""].n == values["whole_image_success", ""].n == 60
 
 
 def test_an_attack_beyond_its_threat_fails_the_cell():
