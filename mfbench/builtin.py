@@ -222,6 +222,12 @@ def _register_level_protocols(registry: Registrar) -> None:
         summary="whether the line between two codes is a sequence of meaningful changes, each made once",
         reference="Tu et al. 2023, section 3",
     )
+    registry.protocol(
+        "attribute_structure",
+        "mfbench.protocols.attribute_structure:AttributeStructure",
+        summary="which attributes the nearest neighbours of an embedding share",
+        reference="Tu et al. 2023, Fig. 15",
+    )
 
 
 def _register_robustness(registry: Registrar) -> None:

@@ -1,0 +1,119 @@
+"""The figure of `attribute_structure` (Tu et al. 2023, Fig. 15), and what it shows in words.
+
+Kept arrays, (k,) each: `p`, `q`, `kl`, `kl_low`, `kl_high`, `null_high` (97.5 % of shuffled attributes),
+`information`, `information_low`, `information_high`; and the text `names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfbench.contracts import Record
+from mfbench.protocols import style
+from mfbench.protocols.showing import Kept, in_lines, one_of_each, seeds_of
+from mfbench.protocols.structure_statistics import Dependence
+from mfbench.protocols.texts import as_bytes_of, text_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+MOST_METHODS = 5
+NAMED = 3
+"""Attributes that are named in a finding."""
+
+
+def kept(names: tuple[str, ...], found: Dependence, drawn: Dependence, null: Array) -> dict[str, Array]:
+    """What the figure needs."""
+    low_kl, high_kl = np.quantile(drawn.kl, (0.025, 0.975), axis=0)
+    low, high = np.quantile(drawn.information, (0.025, 0.975), axis=0)
+    return {
+        "p": found.p,
+        "q": found.q,
+        "kl": found.kl,
+        "kl_low": np.minimum(low_kl, found.kl),
+        "kl_high": np.maximum(high_kl, found.kl),
+        "null_high": np.quantile(null, 0.975, axis=0),
+        "information": found.information,
+        "information_low": np.minimum(low, found.information),
+        "information_high": np.maximum(high, found.information),
+        "names": as_bytes_of("\n".join(names)),
+    }
+
+
+def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
+    """A row an embedding: (A) p(a) and p(a | a_nn = 0), (B) divergence, (C) information."""
+    shown = [pair for pair in one_of_each(records, arrays) if "kl" in pair[1]][:MOST_METHODS]
+    if not shown:
+        return {}
+    most = max(len(kept["kl"]) for _, kept in shown)
+    figure, axes = style.new_figure(len(shown), 3, panel=(3.0, 0.9 + 0.17 * most))
+    for line, (record, kept) in zip(axes, shown):
+        order = np.argsort(kept["kl"], kind="stable")
+        names = np.array(text_of(kept["names"]).split("\n"))[order]
+        _shares(line[0], kept, order)
+        _intervals(line[1], kept, "kl", order)
+        line[1].plot(
+            kept["null_high"][order], range(len(order)), "|", color="0.4", label="97.5 % of shuffles"
+        )
+        _intervals(line[2], kept, "information", order)
+        line[0].set_yticks(range(len(names)), names, fontsize=6)
+        for ax in line[1:]:
+            ax.set_yticks(range(len(names)), [""] * len(names))
+        line[0].set_ylabel(in_lines(record.label), fontsize=8)
+    for ax, title in zip(axes[0], ("A: p(a), p(a | a_nn = 0)", "B: KL (nats)", "C: I(a; a_nn) / H(a)")):
+        ax.set_title(title, fontsize=8)
+    axes[0][0].legend(fontsize=6, frameon=False)
+    axes[0][1].legend(fontsize=6, frameon=False)
+    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; held-out images, attributes by divergence")
+    return {"structure": figure}
+
+
+def _shares(ax: Axes, kept: Kept, order: Array) -> None:
+    rows = np.arange(len(order))
+    ax.barh(rows + 0.2, kept["p"][order], 0.38, label="p(a)", **style.area_style(0))
+    ax.barh(rows - 0.2, kept["q"][order], 0.38, label="p(a | a_nn = 0)", **style.area_style(1))
+    ax.set_xlim(0, 1)
+
+
+def _intervals(ax: Axes, kept: Kept, name: str, order: Array) -> None:
+    value = kept[name][order]
+    ends = np.stack([value - kept[f"{name}_low"][order], kept[f"{name}_high"][order] - value])
+    ax.errorbar(
+        value, range(len(order)), xerr=ends, fmt="o", color=style.PALETTE[0], markersize=3, linewidth=1
+    )
+    ax.set_xlim(left=0)
+
+
+def findings(records: Sequence[Record]) -> list[str]:
+    """Of every embedding the attributes of largest divergence and of most information, means over seeds."""
+    found = []
+    for label in dict.fromkeys(r.label for r in records if r.role != "ceiling"):
+        mine = [record for record in records if record.label == label]
+        by_kl, by_information = _ranking(mine, "kl"), _ranking(mine, "information")
+        if by_kl:
+            found.append(
+                f"{label}: neighbours follow {_listed(by_kl)} most by divergence (nats), "
+                f"{_listed(by_information)} by information."
+            )
+    return found
+
+
+def _ranking(records: Sequence[Record], metric: str) -> list[tuple[str, float]]:
+    """Attributes and their mean value, the largest first."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for value in record.values:
+            if value.metric == metric and value.part:
+                values.setdefault(value.part, []).append(value.value)
+    return sorted(((name, float(np.mean(each))) for name, each in values.items()), key=lambda pair: -pair[1])
+
+
+def _listed(ranking: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} ({value:.2g})" for name, value in ranking[:NAMED])
