@@ -24,6 +24,14 @@ class Reconstructor(ABC):
         """x through the code of the given level."""
 
 
+class GeneratesLevels(ABC):
+    """Can stop its generation at a level coarser than the full size, level 1."""
+
+    @abstractmethod
+    def generate(self, count: int, level: int, temperature: float, *, rng: torch.Generator) -> Tensor:
+        """`count` images of the level's size, with z ~ N(0, temperature^2 I) at it and all coarser ones."""
+
+
 class SuperResolver(ABC):
     """Can add the detail that a small image lacks."""
 
