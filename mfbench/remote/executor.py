@@ -14,7 +14,9 @@ from typing import Any
 
 import distributed
 from distributed import KilledWorker
+from distributed.comm import CommClosedError
 
+from mfbench.artifacts import CorruptArtifactError
 from mfbench.engine.executors import Order
 from mfbench.engine.records import ended, error_of, now
 from mfbench.errors import UserError
@@ -22,6 +24,7 @@ from mfbench.remote import errands
 from mfbench.remote.clusters import Connection
 from mfbench.remote.greeting import disagreement
 from mfbench.remote.hands import Hand, Hands, WorkerLostError
+from mfbench.remote.parcels import DamagedParcelError
 from mfbench.remote.post import Post, files_in
 from mfbench.remote.settings import Settings
 
@@ -29,6 +32,9 @@ _LOOK_EVERY_S = 5.0
 """How often the scheduler is asked who is there, besides what it tells by itself."""
 
 _MOST_DELIVERIES = 3
+_WRONG_THERE = (OSError, DamagedParcelError, CorruptArtifactError)
+"""What a worker may raise when it is sent something: its disk is full, or what came is not what was sent."""
+
 _FAREWELL_S = 5.0
 
 
@@ -61,6 +67,7 @@ class DaskExecutor(Executor):
         self._greeting: set[str] = set()
         self._refused: dict[str, str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._news = asyncio.Event()
 
     # -- concurrent.futures -----------------------------------------------------------------------------
 
@@ -99,10 +106,15 @@ class DaskExecutor(Executor):
 
     async def _open(self) -> None:
         _require_same_dask(await self.client.scheduler.versions(), self.client.scheduler.address)
+        try:
+            await self.client.run_on_scheduler(errands.are_here)
+        except ImportError as error:
+            lacking = f"the scheduler at {self.client.scheduler.address} has no {error.name or 'mfbench'}"
+            raise UserError(f"--executor dask: {lacking}: install the coordinator's there") from None
         await self.client.register_plugin(errands.Watch())
         self.client.subscribe_topic("all", self._heard)
         self.client.subscribe_topic(self._topic, self._progressed)
-        await self._look()
+        await asyncio.gather(*await self._look())
         for reason in self._refused.values():
             raise UserError(reason)
         if self.cuda and not len(self.hands):
@@ -117,21 +129,27 @@ class DaskExecutor(Executor):
     def _topic(self) -> str:
         return f"mfbench-{self._run}"
 
-    async def _look(self) -> None:
-        """Bring who is here in line with who the scheduler says is here."""
+    async def _look(self) -> list[Coroutine[Any, Any, None]]:
+        """Bring who is here in line with who the scheduler says is here; gives the greetings that are due."""
         there = (await self.client.scheduler.identity(n_workers=-1))["workers"]
         for address in self.hands.addresses - there.keys():
             self.hands.leave(address)
-        await asyncio.gather(*(self._greet(address, about) for address, about in there.items()))
+        return [self._greet(address, about) for address, about in there.items() if not self._known(address)]
+
+    def _known(self, address: str) -> bool:
+        return address in self.hands or address in self._greeting
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _LOOK_EVERY_S)
+            self._news.clear()
             self._connection.grow(len(self.hands))
-            with suppress(OSError, asyncio.TimeoutError):  # whoever waits for a task is told
-                await self._look()
-                for address in [*self._refused]:
-                    warnings.warn(self._refused.pop(address), RuntimeWarning, stacklevel=1)
+            with suppress(OSError):  # whoever waits for a task is told
+                for greeting in await self._look():
+                    self._start(greeting)
+            for address in [*self._refused]:
+                warnings.warn(self._refused.pop(address), RuntimeWarning, stacklevel=1)
 
     def _heard(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """The scheduler says that a worker came or went."""
@@ -139,7 +157,7 @@ class DaskExecutor(Executor):
         if message.get("action") == "remove-worker":
             self.hands.leave(message["worker"])
         elif message.get("action") == "add-worker":
-            self._start(self._look())
+            self._news.set()
 
     def _progressed(self, event: tuple[float, Mapping[str, Any]]) -> None:
         said = event[1]
@@ -148,7 +166,7 @@ class DaskExecutor(Executor):
     async def _greet(self, address: str, about: Mapping[str, Any]) -> None:
         """Let a worker in, once, unless it cannot do the work: then `_refused` says why."""
         slots = self._slots(about)
-        if address in self.hands or address in self._greeting or not slots:
+        if self._known(address) or not slots:
             return
         self._greeting.add(address)  # and for good, where it is refused
         try:
@@ -208,6 +226,9 @@ class DaskExecutor(Executor):
             hand, device = await self.hands.hire(task["type"] == "timing")
             try:
                 return await self._done_by(hand, device, text, task)
+            except _WRONG_THERE as error:
+                message = f"worker {hand.address}: {error}"
+                return json.dumps(ended(task, "crashed", error_of(type(error).__name__, message), started))
             except WorkerLostError:
                 lost += 1
                 if lost > self.settings.retries:
@@ -255,7 +276,7 @@ class DaskExecutor(Executor):
             if not doing.done() or (hand.gone and doing.exception() is not None):
                 raise WorkerLostError
             return doing.result()
-        except (asyncio.CancelledError, _CancelledError, OSError) as error:
+        except (asyncio.CancelledError, _CancelledError, CommClosedError, TimeoutError) as error:
             if self._closing:
                 raise
             if self.client.status == "running" and isinstance(error, OSError):

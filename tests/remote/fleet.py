@@ -24,7 +24,7 @@ SUITE = """
 [suite]
 name = "tiny"
 seeds = {seeds}
-time_limit = 120
+time_limit = 2000
 timing = {timing}
 timing_budget = 0.05
 [executor.dask]

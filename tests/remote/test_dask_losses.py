@@ -9,7 +9,7 @@ import textwrap
 from collections import Counter
 
 import pytest
-from fleet import PLUGIN, answers, end, plan_of, suite_of, wait_until
+from fleet import PATIENCE_S, PLUGIN, answers, end, plan_of, suite_of, wait_until
 
 from mfbench.engine import Listener, run_plan
 from mfbench.errors import UserError
@@ -165,24 +165,24 @@ def test_kill_9_of_the_coordinator_again_and_again(fleet, log, coordinator, tmp_
 
 def test_the_child_of_a_task_ends_when_its_coordinator_is_killed(fleet, log, coordinator, tmp_path):
     fleet.start_worker()
-    text = suite_of(['{name = "good", sleep = 100.0}'], fleet.address)
+    text = suite_of(['{name = "good", sleep = 1000.0}'], fleet.address)
     process = coordinator(text, tmp_path / "killed.sqlite")
     wait_until(lambda: counted(log), "work")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (tmp_path / "tiny.toml").unlink()
     process = coordinator(suite_of(["good"], fleet.address), tmp_path / "next.sqlite")
-    assert process.wait(60) == 0  # far less than what the first one had still to sleep
+    assert process.wait(PATIENCE_S) == 0  # far less than what the first one had still to sleep
     process.communicate()
 
 
 def test_ctrl_c_keeps_what_is_done_and_frees_the_workers(fleet, log, coordinator, tmp_path):
     fleet.start_worker()
-    text = suite_of([*MANY[:3], '{name = "good", sleep = 100.0}'], fleet.address)
+    text = suite_of([*MANY[:3], '{name = "good", sleep = 1000.0}'], fleet.address)
     process = coordinator(text, tmp_path / "stopped.sqlite")
-    wait_until(lambda: len(counted(log)) == 4, "work")
+    wait_until(lambda: sum(counted(log).values()) == 4, "work")
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(60) == 130, process.stderr.read()
+    assert process.wait(PATIENCE_S) == 130, process.stderr.read()
     process.communicate()
     with Store(tmp_path / "stopped.sqlite") as store:
         assert set(store.statuses().values()) == {"ok"}
@@ -192,7 +192,7 @@ def test_ctrl_c_keeps_what_is_done_and_frees_the_workers(fleet, log, coordinator
 def test_a_cluster_on_this_machine(log, coordinator, tmp_path):
     text = suite_of([*MANY[:3], "fitted", "exits"])
     process = coordinator(text, tmp_path / "local.sqlite", "--workers", "2")
-    said = process.communicate(timeout=300)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 1, said
     assert "CRITICAL" not in said
     with Store(tmp_path / "local.sqlite") as store:
@@ -212,7 +212,7 @@ def test_a_worker_with_another_version_gets_no_work(fleet, log, coordinator, tmp
     fleet.start_worker(environment={"PYTHONPATH": path})
     fleet.settle()
     process = coordinator(suite_of(["good"], fleet.address), tmp_path / "none.sqlite")
-    said = process.communicate(timeout=300)[1].splitlines()
+    said = process.communicate(timeout=PATIENCE_S)[1].splitlines()
     assert process.returncode == 2
     assert "it has numpy 0.0.1 and the coordinator " in said[-1]
     assert said[-1].startswith("mfbench: --executor dask: worker tcp://127.0.0.1:")
@@ -259,6 +259,6 @@ def test_workers_that_a_batch_system_starts(log, coordinator, tmp_path, monkeypa
         'cluster = "SLURMCluster"\n[executor.dask.options]\ncores = 1\nmemory = "2 GB"\ninterface = "lo"\n'
     )
     process = coordinator(suite_of([*MANY[:3]], settings=settings), tmp_path / "s.sqlite", "--workers", "2")
-    said = process.communicate(timeout=300)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 0, said
     assert len((slurm / "jobs").read_text().split()) == 2
