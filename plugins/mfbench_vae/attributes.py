@@ -19,6 +19,12 @@ def required_names(spec: DataSpec, method: str) -> tuple[str, ...]:
     return tuple(spec.attributes)
 
 
+def required(attributes: Tensor | None) -> Tensor:
+    """The labels of a batch of a guided fit."""
+    assert attributes is not None
+    return attributes
+
+
 def places(names: Sequence[str], chosen: Sequence[str], method: str) -> list[int]:
     """Where the chosen attributes stand among all names; UserError for one that is not there."""
     for name in chosen:

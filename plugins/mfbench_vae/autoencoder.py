@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,6 @@ class Autoencoder(HasCode):
     learning_rate: float = 1e-3
     restarts: int = 1
 
-    weight_decay: ClassVar[float] = 0.0
     adversarial: ClassVar[bool] = False
     critic_rate: ClassVar[float] = 1e-4
     """Learning rate of critics that have a loss of their own."""
@@ -64,6 +63,11 @@ class Autoencoder(HasCode):
     @property
     def _registered(self) -> str:
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def decay(self) -> float:
+        """Weight decay of encoder and decoder."""
+        return 0.0
 
     # -- what an objective gives --------------------------------------------------------------------------
 
@@ -136,18 +140,19 @@ class Autoencoder(HasCode):
     def held_out(self, x: Tensor) -> float:
         """The mean `objective` on images x, with the same noise at every call: restarts are chosen by it."""
         rng = torch.Generator(x.device).manual_seed(0)
-        parts = [part for part in x.split(self.batch_size) if len(part) == min(len(x), self.batch_size)]
+        size = min(len(x), self.batch_size)
+        parts = [part for part in _parts(x, size) if len(part) == size]
         values = [self.objective(Batch(part, None, len(x), 1.0, rng)) for part in parts]
         return float(torch.stack(values).mean())
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         encoder = self.networks["encoder"]
-        return torch.cat([self.codes(encoder(part)) for part in x.split(ASKED_AT_ONCE)])
+        return torch.cat([self.codes(encoder(part)) for part in _parts(x)])
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        return torch.cat([self.law.mean(self.decoded(part)) for part in z.split(ASKED_AT_ONCE)])
+        return torch.cat([self.law.mean(self.decoded(part)) for part in _parts(z)])
 
     def state_dict(self) -> Mapping[str, Tensor | int | float | str]:
         return self.networks.state_dict()
@@ -167,6 +172,11 @@ class Autoencoder(HasCode):
         """A new decoder of the family."""
         shape, sizes = self.spec.shape, {"width": self.width, "channels": self.channels}
         return make_decoder(self.network, shape, inputs, **sizes)
+
+    def spread(self, x: Tensor, mean: Tensor, std: Tensor) -> None:
+        """Make the encoder's first outputs uncorrelated on x, with this mean and standard deviation (d,)."""
+        encoder = cast(Encoder | Halves, self.networks["encoder"])
+        encoder.spread(x, slice(0, len(mean)), mean, std)
 
     def reconstruction(self, outputs: Tensor, x: Tensor) -> Tensor:
         """-log p(x | z), (n,) nats."""
@@ -196,12 +206,12 @@ class Autoencoder(HasCode):
         self._done()
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        """Adam of the networks and of the critics' heads; `weight_decay` is of encoder and decoder."""
+        """Adam of the networks and of the critics' heads; `decay` is of encoder and decoder."""
         trained = {name: module for name, module in self.critics.items() if name == "heads"}
         groups = [
             {
                 "params": list(module.parameters()),
-                "weight_decay": self.weight_decay if name in ("encoder", "decoder") else 0.0,
+                "weight_decay": self.decay if name in ("encoder", "decoder") else 0.0,
             }
             for name, module in {**dict(self.networks.items()), **trained}.items()
         ]
@@ -217,6 +227,11 @@ class Autoencoder(HasCode):
         """Networks as they are after `fit`: nothing is trained, and nothing for training alone is left."""
         self.networks.eval().requires_grad_(False)
         self.critics = nn.ModuleDict()
+
+
+def _parts(rows: Tensor, size: int = ASKED_AT_ONCE) -> Iterator[Tensor]:
+    """The rows in order, `size` at a time."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _part(progress: Progress, number: int, of: int) -> Progress:

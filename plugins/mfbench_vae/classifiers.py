@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +45,9 @@ class AttributeClassifiers(nn.Module):
         known = ~attributes.isnan()
         place = torch.where(known, attributes - self.first, 0.0).long()
         logs = self(inputs).gather(2, place[:, :, None])[:, :, 0]
-        return -(logs * known).sum() / len(attributes)
+        return cast(Tensor, -(logs * known).sum() / len(attributes))
 
     def confusion(self, inputs: Tensor, attributes: Tensor) -> Tensor:
         """Cross-entropy of the uniform law over an attribute's values, summed and averaged likewise."""
         logs = self(inputs).masked_fill(~self.used, 0.0).sum(dim=2) / self.used.sum(1)
-        return -(logs * ~attributes.isnan()).sum() / len(attributes)
+        return cast(Tensor, -(logs * ~attributes.isnan()).sum() / len(attributes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,8 @@ class DCVAE(Variational):
         q, z = self.drawn(batch)
         said, seen = critic(self._images(z))
         adversarial = -(said.mean() + critic(self._sampled(z, batch))[0].mean()) / 2
-        return adversarial + self._contrast(seen, critic(batch.x)[1]) + self.beta * self.penalty(q, z, batch)
+        contrast = self._contrast(seen, critic(batch.x)[1])
+        return cast(Tensor, adversarial + contrast + self.beta * self.penalty(q, z, batch))
 
     def critic_loss(self, batch: Batch) -> Tensor:
         critic = self.critics["critic"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class FactorVAE(Variational):
         q, z = self.drawn(batch)
         own = self.reconstruction(self.decoded(z), batch.x).mean() + self.penalty(q, z, batch)
         real, permuted = self.critics["discriminator"](z).unbind(1)
-        return own + self.gamma * (real - permuted).mean()
+        return cast(Tensor, own + self.gamma * (real - permuted).mean())
 
     def critic_loss(self, batch: Batch) -> Tensor:
         with torch.no_grad():

@@ -27,7 +27,7 @@ class FSQVAE(Quantised):
 
     def prepare(self, x: Tensor) -> None:
         one = x.new_ones(self.latent)
-        self.networks["encoder"].spread(x, slice(0, self.latent), 0 * one, one)
+        self.spread(x, 0 * one, one)
 
     def bounded(self, outputs: Tensor) -> Tensor:
         """Encoder's outputs in (-1/2, levels - 1/2), about."""

@@ -72,7 +72,7 @@ class GridVAE(GridVariational):
 
     def prepare(self, x: Tensor) -> None:
         mean, std = self.grid_prior.moments()
-        self.networks["encoder"].spread(x, slice(0, self.latent), mean, std)
+        self.spread(x, mean, std)
 
     def penalty(self, q: Posterior, z: Tensor, batch: Batch) -> Tensor:
         return warmed(self.beta, self.warm_up, batch) * self.divergence(q, z, batch.count).mean()

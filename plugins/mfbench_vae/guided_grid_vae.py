@@ -50,13 +50,8 @@ class GuidedGridVAE(GridVariational):
         self.latent = len(names)
         self._left_out = places(names, self.left_out, self._registered)
         self._axes = [[0.0, 1.0]] * self.latent
+        self.labels_used = self.label_fraction * (1 - len(self._left_out) / len(names))
         super().build(spec)
-
-    @property
-    def labels_used(self) -> float:
-        """Share of the training images' attribute labels that `fit` reads."""
-        guided = 1 - len(self.left_out) / self.latent
-        return guided * self.label_fraction
 
     def make_grid(self) -> Grid:
         return Grid(self._axes, self.prior_std)

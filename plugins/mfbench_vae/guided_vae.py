@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from mfbench import Dataset, DataSpec
 from mfbench_vae.arguments import at_least
-from mfbench_vae.attributes import attribute_axes, given_attributes, places, required_names
+from mfbench_vae.attributes import attribute_axes, given_attributes, places, required, required_names
 from mfbench_vae.classifiers import AttributeClassifiers
 from mfbench_vae.posterior import Posterior
 from mfbench_vae.training import Batch
@@ -46,11 +46,8 @@ class GuidedVAE(Variational):
         self._attributes = len(names)
         self.latent = len(names) + self.rest
         self._left_out = places(names, self.left_out, self._registered)
+        self.labels_used = 1 - len(self._left_out) / len(names)
         super().build(spec)
-
-    @property
-    def labels_used(self) -> float:
-        return 1 - len(self.left_out) / self._attributes
 
     def attributes_for(self, data: Dataset, rng: torch.Generator) -> Tensor:
         return given_attributes(data, self._left_out, 1.0, rng)
@@ -69,15 +66,18 @@ class GuidedVAE(Variational):
     def loss(self, batch: Batch) -> Tensor:
         q, z = self.drawn(batch)
         own = self.reconstruction(self.decoded(z), batch.x).mean() + self.penalty(q, z, batch)
-        excitation = self.critics["heads"].told(z[:, : self._attributes, None], batch.attributes)
-        inhibition = self.critics["adversary"].confusion(self._others(z), batch.attributes)
+        told = required(batch.attributes)
+        excitation = self._classifiers("heads").told(z[:, : self._attributes, None], told)
+        inhibition = self._classifiers("adversary").confusion(self._others(z), told)
         return own + self.guidance * (excitation + inhibition)
 
     def critic_loss(self, batch: Batch) -> Tensor:
         with torch.no_grad():
             z = self.drawn(batch)[1]
-        told: Tensor = self.critics["adversary"].told(self._others(z), batch.attributes)
-        return told
+        return self._classifiers("adversary").told(self._others(z), required(batch.attributes))
+
+    def _classifiers(self, name: str) -> AttributeClassifiers:
+        return cast(AttributeClassifiers, self.critics[name])
 
     def _others(self, z: Tensor) -> Tensor:
         """(n, k, d): for each attribute t the code with 0 in place of z_t."""

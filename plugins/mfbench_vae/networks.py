@@ -146,7 +146,8 @@ def initialise(networks: nn.Module) -> None:
     for module in networks.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                module.bias.zero_()
 
 
 def pyramid(shape: Sequence[int], channels: int) -> tuple[list[tuple[int, int]], list[int]]:

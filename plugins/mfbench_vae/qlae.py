@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,14 @@ class QLAE(Quantised):
         named = {"quantisation": self.quantisation, "commitment": self.commitment}
         at_least(self._registered, 0, weight_decay=self.weight_decay, **named)
 
+    @property
+    def codebook(self) -> Codebook:
+        return cast(Codebook, self.networks["codebook"])
+
+    @property
+    def decay(self) -> float:
+        return self.weight_decay
+
     def make_networks(self) -> nn.ModuleDict:
         networks = super().make_networks()
         networks["codebook"] = Codebook(self.latent, self.levels)
@@ -40,11 +49,10 @@ class QLAE(Quantised):
 
     def prepare(self, x: Tensor) -> None:
         one = x.new_ones(self.latent)
-        self.networks["encoder"].spread(x, slice(0, self.latent), 0 * one, one / 12**0.5)
+        self.spread(x, 0 * one, one / 12**0.5)
 
     def codes(self, outputs: Tensor) -> Tensor:
-        codebook = self.networks["codebook"]
-        values: Tensor = codebook(codebook.index(outputs))
+        values: Tensor = self.codebook(self.codebook.index(outputs))
         return values
 
     def objective(self, batch: Batch) -> Tensor:
@@ -58,11 +66,9 @@ class QLAE(Quantised):
     @torch.no_grad()
     def symbols(self, x: Tensor) -> Tensor:
         """The number of each dimension's value, from 0, by size."""
-        values = self.networks["codebook"].values
-        rank = values.argsort(dim=1).argsort(dim=1)
-        code = self.encode(x)
-        index = self.networks["codebook"].index(code)
-        return rank[torch.arange(len(values), device=x.device), index]
+        rank = self.codebook.values.argsort(dim=1).argsort(dim=1)
+        index = self.codebook.index(self.encode(x))
+        return rank[torch.arange(len(rank), device=x.device), index]
 
 
 class Codebook(nn.Module):

@@ -26,13 +26,9 @@ class Receiver(Autoencoder):
 
     sender: Annotated[Ref, "disentangler"] = "grid_vae"
 
-    @property
-    def labels_used(self) -> float:
-        """Those of the sender."""
-        return float(self.sender.labels_used)
-
     def build(self, spec: DataSpec) -> None:
         self._words = [[0]]
+        self.labels_used = self.sender.labels_used
         super().build(spec)
 
     def make_networks(self) -> nn.ModuleDict:

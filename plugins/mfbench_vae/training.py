@@ -67,7 +67,7 @@ def train(
         for each, step in zip(optimisers, steps):
             value = step(batch)
             each.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             each.step()
         for decay in decays:
             decay.step()
