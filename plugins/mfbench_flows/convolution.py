@@ -29,23 +29,29 @@ class InvertibleConvolution(Step):
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """L with its unit diagonal, and U + diag(s); (channels, channels) each."""
-        unit = torch.diag(torch.ones_like(self.sign))
-        diagonal = torch.diag(self.sign * self.log_diagonal.exp())
-        return self.lower.tril(-1) + unit, self.upper.triu(1) + diagonal
+        return lu_factors(self.lower, self.upper, self.sign, self.log_diagonal)
 
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lower, upper = self.factors()
-        weight = self.permutation @ lower @ upper
         log_det = self.log_diagonal.sum() * x.shape[2] * x.shape[3]
-        return _at_each_pixel(weight, x), log_det.expand(len(x))
+        return at_each_pixel(self.permutation @ lower @ upper, x), log_det.expand(len(x))
 
     def inverse(self, z: Tensor, features: Tensor | None = None) -> Tensor:
         lower, upper = self.factors()
         half = torch.linalg.solve_triangular(lower, self.permutation.T, upper=False, unitriangular=True)
-        weight = torch.linalg.solve_triangular(upper, half, upper=True)
-        return _at_each_pixel(weight, z)
+        return at_each_pixel(torch.linalg.solve_triangular(upper, half, upper=True), z)
 
 
-def _at_each_pixel(matrix: Tensor, x: Tensor) -> Tensor:
-    """As a product of matrices: for so few channels a convolution takes three times as long."""
-    return torch.matmul(matrix, x.flatten(2)).view_as(x)
+def lu_factors(lower: Tensor, upper: Tensor, sign: Tensor, log_diagonal: Tensor) -> tuple[Tensor, Tensor]:
+    """L with its unit diagonal, and U + diag(s), s = sign exp(log_diagonal): (..., c, c) each."""
+    unit = torch.eye(lower.shape[-1], dtype=lower.dtype, device=lower.device)
+    return lower.tril(-1) + unit, upper.triu(1) + torch.diag_embed(sign * log_diagonal.exp())
+
+
+def at_each_pixel(matrix: Tensor, x: Tensor, offset: Tensor | None = None) -> Tensor:
+    """matrix x + offset, offset (c, 1). As a product of matrices: for so few channels a convolution takes
+    three times as long.
+    """
+    flat, matrices = x.flatten(2), matrix.expand(len(x), -1, -1)
+    product = torch.bmm(matrices, flat) if offset is None else torch.baddbmm(offset, matrices, flat)
+    return product.view_as(x)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mfbench_flows.step import Step
 
@@ -27,19 +30,62 @@ class AffineCoupling(Step):
         self.network = coupling_network(self.kept + features, 2 * (channels - self.kept), width)
 
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        a, b = x[:, : self.kept], x[:, self.kept :]
-        log_scale, shift = self._affine(a, features)
-        return torch.cat([a, torch.addcmul(shift, b, log_scale.exp())], 1), log_scale.sum((1, 2, 3))
+        z, log_det = _Affine.apply(x, self._answer(x[:, : self.kept], features), self.kept)
+        return z, log_det
 
     def inverse(self, z: Tensor, features: Tensor | None = None) -> Tensor:
         a, b = z[:, : self.kept], z[:, self.kept :]
-        log_scale, shift = self._affine(a, features)
+        log_scale, shift = self.affine(a, features)
         return torch.cat([a, (b - shift) * (-log_scale).exp()], 1)
 
-    def _affine(self, a: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        seen = a if features is None else torch.cat([a, features], 1)
-        log_scale, shift = self.network(seen).chunk(2, 1)
-        return _LIMIT * torch.tanh(log_scale), shift
+    def affine(self, a: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
+        """l and m, (n, changed channels, h, w) each."""
+        raw, shift = self._answer(a, features).chunk(2, 1)
+        return _LIMIT * torch.tanh(raw), shift
+
+    def _answer(self, a: Tensor, features: Tensor | None) -> Tensor:
+        """(n, 2 changed channels, h, w): what l is made of, and m."""
+        answer: Tensor = self.network(a if features is None else torch.cat([a, features], 1))
+        return answer
+
+
+class _Affine(torch.autograd.Function):
+    """(a, b) -> (a, b exp(l) + m) and the sum of l, of x and the network's answer, differentiable once.
+
+    Written out because autograd would keep more, and pass over it more often. 2 tanh(raw) is 4 g - 2 with the
+    gate g = sigmoid(2 raw), which takes a fifth of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, answer: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+        raw, shift = answer.chunk(2, 1)
+        gate = (2 * raw).sigmoid_()
+        flat = gate.flatten(1)
+        ones = flat.new_ones(flat.shape[1])
+        log_det = (flat @ ones).mul_(2 * _LIMIT).sub_(_LIMIT * len(ones))
+        scale = gate.mul(2 * _LIMIT).sub_(_LIMIT).exp_()
+        z = torch.empty_like(x)
+        z[:, :kept] = x[:, :kept]
+        torch.addcmul(shift, x[:, kept:], scale, out=z[:, kept:])
+        ctx.save_for_backward(x, gate, scale)
+        ctx.kept = kept
+        return z, log_det
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_z: Tensor, of_log_det: Tensor) -> tuple[Tensor, Tensor, None]:
+        """d/db = exp(l) dz; d/dm = dz; d/dl = b exp(l) dz + dlog|det|, times dl/draw = 8 g (1 - g)."""
+        x, gate, scale = ctx.saved_tensors
+        kept, changed = ctx.kept, gate.shape[1]
+        of_x = torch.empty_like(of_z)
+        of_x[:, :kept] = of_z[:, :kept]
+        torch.mul(of_z[:, kept:], scale, out=of_x[:, kept:])
+        of_answer = of_z.new_empty(len(x), 2 * changed, *x.shape[2:])
+        of_raw = of_answer[:, :changed]
+        torch.addcmul(of_log_det[:, None, None, None], of_x[:, kept:], x[:, kept:], out=of_raw)
+        of_raw.mul_(torch.addcmul(gate, gate, gate, value=-1).mul_(4 * _LIMIT))
+        of_answer[:, changed:] = of_z[:, kept:]
+        return of_x, of_answer, None
 
 
 def coupling_network(inputs: int, outputs: int, width: int) -> nn.Sequential:

@@ -8,7 +8,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from mfbench import Dataset, DataSpec, GenerativeModel, Progress, Reconstructor, SuperResolver, UserError
+from mfbench import (
+    Dataset,
+    DataSpec,
+    GeneratesLevels,
+    GenerativeModel,
+    Progress,
+    Reconstructor,
+    SuperResolver,
+    UserError,
+)
 from mfbench_flows.arguments import require_at_least, require_positive
 from mfbench_flows.hierarchy import Hierarchy
 from mfbench_flows.pixels import ModelSpace
@@ -22,7 +31,7 @@ _ROWS = 256
 """Images at once."""
 
 
-class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver):
+class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesLevels):
     """`levels` autoencoders, trained jointly by their squared errors (Eq. 4); then a conditional flow on the
     codes of each, trained jointly by maximum likelihood (Eq. 5) with the autoencoders frozen. Each training
     has `iterations` steps of `batch_size` dequantised images. Level 1 is the full size.
@@ -199,7 +208,8 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver):
         """Full-size images given x_low in place of x_hat_{from_level}, z ~ N(0, temperature^2 I) (Fig. 4).
 
         `from_level`: from 2, half the full size, to `levels`. That the images' means are x_low is learned
-        and not built in. UserError where there is no such level, or x_low has not its size.
+        and not built in (`projected` makes it so). UserError where there is no such level, or x_low has not
+        its size.
         """
         self.require_level(from_level, "from_level", 2)
         shape = self.hierarchy.shapes[from_level - 1]

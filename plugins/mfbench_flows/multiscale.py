@@ -14,6 +14,7 @@ from mfbench_flows.actnorm import ActNorm
 from mfbench_flows.convolution import InvertibleConvolution
 from mfbench_flows.coupling import AffineCoupling
 from mfbench_flows.features import ConditionFeatures
+from mfbench_flows.glow_steps import GlowSteps
 from mfbench_flows.sizes import Shape, factors, halved
 from mfbench_flows.squeeze import Squeeze
 from mfbench_flows.step import Chain, Step, log_standard_normal
@@ -136,8 +137,9 @@ def _size_before(shape: Shape, shapes: list[Shape], scale: int) -> tuple[int, in
 
 def _steps(channels: int, steps: int, features: int, width: int) -> Iterator[Step]:
     """Glow's steps. A lone channel without a condition has no coupling: nothing is left to depend on."""
-    for _ in range(steps):
-        yield ActNorm(channels)
-        yield InvertibleConvolution(channels)
-        if channels // 2 + features:
-            yield AffineCoupling(channels, features, width)
+    if channels // 2 + features:
+        yield GlowSteps(channels, steps, features, width)
+    else:
+        for _ in range(steps):
+            yield ActNorm(channels)
+            yield InvertibleConvolution(channels)

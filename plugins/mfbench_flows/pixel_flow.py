@@ -16,7 +16,7 @@ from mfbench_flows.randomness import required, seed_from, weights_from
 from mfbench_flows.sizes import Shape, image_shape
 from mfbench_flows.training import pixel_batches, train
 
-_ROWS = 256
+ROWS = 256
 """Images evaluated at once."""
 
 
@@ -109,7 +109,7 @@ class PixelFlow(GenerativeModel):
     def sample(self, count: int, *, rng: torch.Generator) -> Tensor:
         dtype = self.space.scale.dtype
         z = torch.randn(count, math.prod(self.shape), generator=rng, dtype=dtype, device=rng.device)
-        images = [self.flow.inverse(self.temperature * part) for part in torch.split(z, _ROWS)]
+        images = [self.flow.inverse(self.temperature * part) for part in torch.split(z, ROWS)]
         return self.space.to_data(torch.cat(images)).clamp(0, 1)
 
     def state_dict(self) -> Mapping[str, Tensor]:
@@ -150,4 +150,4 @@ class PixelFlowDensity(Likelihood):
         return torch.stack(draws).mean(0)
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        return torch.cat([self.generator.log_prob(part) for part in torch.split(x, _ROWS)])
+        return torch.cat([self.generator.log_prob(part) for part in torch.split(x, ROWS)])

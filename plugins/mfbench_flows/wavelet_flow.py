@@ -8,14 +8,14 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from mfbench import Ref, SuperResolver, UserError
+from mfbench import GeneratesLevels, Ref, SuperResolver, UserError
 from mfbench_flows.arguments import require_at_least
-from mfbench_flows.pixel_flow import PixelFlow, PixelFlowDensity
+from mfbench_flows.pixel_flow import ROWS, PixelFlow, PixelFlowDensity
 from mfbench_flows.sizes import Shape
 from mfbench_flows.wavelet_pyramid import WaveletPyramid
 
 
-class WaveletFlow(PixelFlow, SuperResolver):
+class WaveletFlow(PixelFlow, SuperResolver, GeneratesLevels):
     """`levels` halvings; a flow of `steps` steps for the details of each, given the low-pass, and one for the
     last low-pass. `width`: channels of the couplings' networks; `features`: of what they see of the low-pass.
     """
@@ -52,6 +52,23 @@ class WaveletFlow(PixelFlow, SuperResolver):
             who=self.name,
         )
 
+    @property
+    def pyramid(self) -> WaveletPyramid:
+        """The bijection itself, in model space."""
+        return cast(WaveletPyramid, self.flow)
+
+    @torch.no_grad()
+    def generate(self, count: int, level: int, temperature: float, *, rng: torch.Generator) -> Tensor:
+        """`count` images of a level, 1 the full size and `levels` + 1 the coarsest: block means of the images
+        that go on from them. z ~ N(0, temperature^2 I).
+        """
+        shape = self._shape_of(level, "level", 1)
+        dtype = self.space.scale.dtype
+        z = torch.randn(count, math.prod(shape), generator=rng, dtype=dtype, device=rng.device)
+        parts = torch.split(temperature * z, ROWS)
+        low = torch.cat([self.pyramid.inverse(part, level) for part in parts])
+        return self.space.to_data(low / self.pyramid.gains[level - 1]).clamp(0, 1)
+
     @torch.no_grad()
     def super_resolve(
         self, x_low: Tensor, from_level: int, temperature: float, *, rng: torch.Generator
@@ -61,18 +78,23 @@ class WaveletFlow(PixelFlow, SuperResolver):
         `from_level` = 2 for half size, 3 for a quarter, ..., `levels` + 1; z ~ N(0, temperature^2 I).
         UserError where there is no such level, or x_low has not its size.
         """
-        pyramid = cast(WaveletPyramid, self.flow)
-        if not 2 <= from_level <= self.levels + 1:
-            raise UserError(f"wavelet_flow: from_level = {from_level}: between 2 and {self.levels + 1}")
-        shape = pyramid.shapes[from_level - 1]
+        shape = self._shape_of(from_level, "from_level", 2)
         if x_low.shape[1:] != shape:
             raise UserError(
                 f"wavelet_flow: images of level {from_level} have shape {shape}, not {tuple(x_low.shape[1:])}"
             )
-        low = pyramid.gains[from_level - 1] * self.space.to_model(x_low)
+        low = self.pyramid.gains[from_level - 1] * self.space.to_model(x_low)
         size = (len(low), math.prod(self.shape) - low[0].numel())
-        z = torch.randn(size, generator=rng, dtype=low.dtype, device=low.device)
-        return self.space.to_data(pyramid.refine(low, temperature * z)).clamp(0, 1)
+        z = temperature * torch.randn(size, generator=rng, dtype=low.dtype, device=low.device)
+        parts = zip(torch.split(low, ROWS), torch.split(z, ROWS))
+        images = torch.cat([self.pyramid.refine(*part) for part in parts])
+        return self.space.to_data(images).clamp(0, 1)
+
+    def _shape_of(self, level: int, name: str, least: int) -> Shape:
+        """Of the images of a level; UserError where there is no such level."""
+        if not least <= level <= self.levels + 1:
+            raise UserError(f"wavelet_flow: {name} = {level}: between {least} and {self.levels + 1}")
+        return self.pyramid.shapes[level - 1]
 
 
 class WaveletFlowDensity(PixelFlowDensity):

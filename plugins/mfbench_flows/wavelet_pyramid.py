@@ -86,22 +86,22 @@ class WaveletPyramid(nn.Module):
         z, log_det = self(x)
         return log_standard_normal(z) + log_det
 
-    def inverse(self, z: Tensor) -> Tensor:
-        """The image of z (n, c h w), to rounding."""
+    def inverse(self, z: Tensor, level: int = 1) -> Tensor:
+        """low_level, to rounding, of its z (n, numbers of low_level), details first; level 1: the image."""
         coarse = math.prod(self.shapes[-1])
         low = self.coarsest.inverse(z[:, z.shape[1] - coarse :])
-        return self.refine(low, z[:, : z.shape[1] - coarse])
+        return self.refine(low, z[:, : z.shape[1] - coarse], level)
 
-    def refine(self, low: Tensor, z: Tensor) -> Tensor:
-        """The image whose low-pass at some level is `low`, with the details of all finer levels from z.
+    def refine(self, low: Tensor, z: Tensor, level: int = 1) -> Tensor:
+        """low_level whose low-pass at some coarser level is `low`, with the details in between from z.
 
-        z: (n, numbers of the image less those of `low`), in the order of `forward`.
+        z: (n, numbers of low_level less those of `low`), in the order of `forward`.
         """
-        level = self.shapes.index((low.shape[1], low.shape[2], low.shape[3]))
-        counts = [math.prod(self.shapes[i]) - math.prod(self.shapes[i + 1]) for i in range(level)]
+        between = range(level - 1, self.shapes.index((low.shape[1], low.shape[2], low.shape[3])))
+        counts = [math.prod(self.shapes[i]) - math.prod(self.shapes[i + 1]) for i in between]
         parts = torch.split(z, counts, 1) if counts else ()
-        for i in reversed(range(level)):
-            detail = cast(MultiscaleFlow, self.flows[i]).inverse(parts[i], low / self.gains[i + 1])
+        for i, part in reversed(list(zip(between, parts))):
+            detail = cast(MultiscaleFlow, self.flows[i]).inverse(part, low / self.gains[i + 1])
             low = cast(Haar, self.haars[i]).inverse(low, detail)
         return low
 

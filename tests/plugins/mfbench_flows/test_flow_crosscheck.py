@@ -62,7 +62,7 @@ def test_the_coupling_is_zukos():
     step = perturbed(lambda: AffineCoupling(4, 0, 8))
 
     def conditioned(a):
-        log_scale, shift = step._affine(images(a), None)
+        log_scale, shift = step.affine(images(a), None)
         return affine(transforms, pixels(shift), pixels(log_scale))
 
     mask = torch.tensor([True, True, False, False])
@@ -105,7 +105,7 @@ class _Interleaved(torch.nn.Module):
         self.coupling = coupling
 
     def forward(self, a):
-        log_scale, shift = self.coupling._affine(a, None)
+        log_scale, shift = self.coupling.affine(a, None)
         return torch.stack([-shift * (-log_scale).exp(), -log_scale], 2).flatten(1, 2)
 
 

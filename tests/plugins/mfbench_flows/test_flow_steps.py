@@ -11,6 +11,7 @@ from mfbench_flows.actnorm import ActNorm
 from mfbench_flows.convolution import InvertibleConvolution
 from mfbench_flows.coupling import AffineCoupling
 from mfbench_flows.features import ConditionFeatures
+from mfbench_flows.glow_steps import GlowSteps
 from mfbench_flows.sizes import can_halve, factors, halved, image_shape, resized
 from mfbench_flows.squeeze import Squeeze
 from mfbench_flows.step import Chain, log_standard_normal
@@ -28,10 +29,12 @@ STEPS = {
     "coupling": lambda: AffineCoupling(3, 0, 8),
     "squeeze": lambda: Squeeze((2, 2)),
     "squeeze_rows": lambda: Squeeze((2, 1)),
+    "glow": lambda: GlowSteps(3, 2, 0, 8),
     "chain": lambda: Chain([Squeeze(), ActNorm(12), InvertibleConvolution(12), AffineCoupling(12, 0, 8)]),
 }
 CONDITIONAL = {
     "coupling": (lambda: AffineCoupling(3, 5, 8), X),
+    "glow": (lambda: GlowSteps(3, 2, 5, 8), X),
     "lone_channel": (lambda: AffineCoupling(1, 5, 8), X[:, :1]),
     "chain": (lambda: Chain([ActNorm(3), InvertibleConvolution(3), AffineCoupling(3, 5, 8)]), X),
 }
@@ -100,6 +103,32 @@ def test_the_convolution_is_the_matrix_at_each_pixel():
     assert torch.allclose(step(X)[0], torch.einsum("oi,nihw->nohw", matrix, X))
     expected = 8 * torch.linalg.slogdet(matrix).logabsdet
     assert torch.allclose(step(X)[1], expected.expand(4))
+
+
+@pytest.mark.parametrize("features", [None, FEATURES])
+def test_glows_steps_are_the_chain_of_their_three_parts(features):
+    """z, log |det|, gradients to x, to the features and to every parameter."""
+    steps = perturbed(lambda: GlowSteps(3, 2, 0 if features is None else 5, 8)).requires_grad_(True)
+    gradients, weights = [], normal(*X.shape, seed=3)
+    for whole in (steps, Chain(steps.steps)):
+        seen = [t.clone().requires_grad_(True) for t in (X, features) if t is not None]
+        z, log_det = whole(*seen)
+        value = (z * weights).sum() + (log_det * normal(4, seed=4)).sum()
+        gradients.append([z, log_det, *torch.autograd.grad(value, [*seen, *steps.parameters()])])
+    for found, expected in zip(*gradients, strict=True):
+        assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_the_couplings_gradient_is_autograds():
+    step = perturbed(lambda: AffineCoupling(3, 5, 8)).requires_grad_(True)
+    inputs = [t[:2, :, :2].clone().requires_grad_(True) for t in (X, FEATURES)]
+    assert torch.autograd.gradcheck(lambda x, features: step(x, features), inputs)
+
+
+def test_no_coupling_stretches_by_more_than_e_squared():
+    step = perturbed(lambda: AffineCoupling(3, 0, 8), scale=30.0)
+    log_scale, _ = step.affine(X[:, :1], None)
+    assert 1.99 < float(log_scale.abs().max()) <= 2.0
 
 
 @pytest.mark.parametrize("features", [None, FEATURES])

@@ -29,11 +29,15 @@ def test_every_density_is_in_a_table():
     assert {*modes, *others} <= ROWS
 
 
-def test_the_methods_of_the_suite_can_be_had():
-    (block,) = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    for method in tomllib.loads(block)["methods"]:
+def test_the_methods_of_the_suites_can_be_had():
+    densities, resolution = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    for method in tomllib.loads(densities)["methods"]:
         asked = dict(method)
         assert mfbench.get("likelihood", asked.pop("name"), **asked).generator.levels == 2
+    (run,) = tomllib.loads(resolution)["run"]
+    for method in run["methods"]:
+        asked = dict(method) if isinstance(method, dict) else {"name": method}
+        assert isinstance(mfbench.get("generator", asked.pop("name"), **asked), mfbench.SuperResolver)
 
 
 def test_the_sizes_halve_as_often_as_it_says():

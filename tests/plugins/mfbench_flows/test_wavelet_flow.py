@@ -13,7 +13,7 @@ from mfbench_flows.wavelet_flow import WaveletFlow
 from mfbench_flows.wavelet_pyramid import WaveletPyramid
 from torch.nn.functional import avg_pool2d
 
-from mfbench import SuperResolver, Unsupported, UserError
+from mfbench import GeneratesLevels, SuperResolver, Unsupported, UserError
 
 SMALL = {"steps": 2, "width": 6, "features": 4}
 TINY = {"levels": 2, "steps": 1, "width": 8, "features": 4, "iterations": 60, "batch_size": 16}
@@ -161,3 +161,28 @@ def test_bad_input_is_told(model, data):
         WaveletFlow(levels=1).build(Stripes((1, 6, 6)).spec())
     with pytest.raises(UserError, match="wavelet_flow: levels = 0: at least 1"):
         WaveletFlow(levels=0)
+
+
+# -- levels --------------------------------------------------------------------------------------------------
+
+
+def test_generation_by_level(model):
+    """The block means of the images that the same z, with more of it, goes on to."""
+    assert isinstance(model, GeneratesLevels)
+    for level, size in ((1, 8), (2, 4), (3, 2)):
+        images = model.generate(300, level, 1.0, rng=seeded())
+        assert images.shape == (300, 1, size, size)
+        assert 0 <= images.min() <= images.max() <= 1
+    assert torch.equal(model.sample(3, rng=seeded()), model.generate(3, 1, 1.0, rng=seeded()))
+    cold = model.generate(2, 2, 0.0, rng=seeded())
+    assert torch.equal(cold[0], cold[1])
+    with pytest.raises(UserError, match="wavelet_flow: level = 4: between 1 and 3"):
+        model.generate(2, 4, 1.0, rng=seeded())
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_level_is_the_low_pass_of_what_goes_on_from_it(level):
+    flow, z = pyramid((1, 8, 8), 2), normal(3, 64)
+    whole = flow.inverse(z)
+    tail = z[:, 64 - math.prod(flow.shapes[level - 1]) :]
+    assert torch.allclose(flow.inverse(tail, level), flow.analyse(whole)[0][level - 1], atol=1e-12)
