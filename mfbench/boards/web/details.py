@@ -80,7 +80,7 @@ def _row(
     about = bundle.provenance["registered"].get(f"{method['kind']}/{method['name']}", {})
     protocol = {name: row[f"parameter:{name}"] for name in table.varying}
     return {
-        "label": row["label"],
+        "label": one_line(row["label"]),
         "standing": row["standing"],
         "rank": columns.rank(row),
         "kind": method["kind"],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mfbench.boards import columns, numbers
+from mfbench.boards.markdown import one_line
 from mfbench.boards.slugs import slug
 from mfbench.boards.tables import Table, lines
 from mfbench.boards.web.aligning import Aligned, align
@@ -107,7 +108,7 @@ def _columns(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> Itera
         )
     for name, texts in columns.facts(rows, registered).items():
         yield Column(slug(name), name, "fact", "", False, None, texts, texts)
-    plugins = [f"{row['plugin']} {row['plugin_version']}" for row in rows]
+    plugins = [one_line(f"{row['plugin']} {row['plugin_version']}") for row in rows]
     yield Column("plugin", "plugin", "fact", "who made the method", False, None, plugins, plugins)
     for name, part in columns.detail_columns(table):
         yield values.column(columns.metric_of(table, name), part, "other")
@@ -117,7 +118,8 @@ _RANK = "a rank interval: methods not told apart share it; – has no rank"
 
 
 def _named(name: str, texts: list[str], hint: str) -> Column:
-    """A column of names; numbers among them sort by size."""
+    """A column of names, on one line and without what cannot be seen; numbers among them sort by size."""
+    texts = list(map(one_line, texts))
     sizes = [_size(text) for text in texts]
     numeric = all(size is not None for size in sizes)
     return Column(slug(name), name, "name", hint, numeric, "lower", texts, sizes if numeric else texts)
@@ -187,7 +189,9 @@ def _rows(table: Table, found: Sequence[Column], drawn: Forest | None) -> Iterat
         ]
         starts, before = before not in (None, row["block"]), row["block"]
         first = columns.is_first(row)
-        yield GridRow(row["row"], row["label"], standing, first, starts, cells, whiskers.get(row["row"]))
+        yield GridRow(
+            row["row"], one_line(row["label"]), standing, first, starts, cells, whiskers.get(row["row"])
+        )
 
 
 def _plain(texts: Sequence[str]) -> list[Aligned]:

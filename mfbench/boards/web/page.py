@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -27,7 +28,8 @@ from mfbench.boards.web.grid import Grid, make_grid
 
 PAGE = "index.html"
 MOST_AT_ONCE = 200
-"""Rows that a table shows together; longer ones are turned page by page, and sort as quickly."""
+"""Rows that a table shows together. Of a longer one the others travel as text, so that a browser need not lay
+them out, and its pages are turned."""
 
 _FILES = (
     (bundles.RECORDS, "every cell: what was asked, how it ended, values, costs"),
@@ -36,6 +38,8 @@ _FILES = (
     (bundles.PROVENANCE, "runs, machines, versions, metrics, what names stand for"),
     (bundles.SUITE, "the suite as it was run"),
 )
+
+_UNSEEN = ("Cc", "Cf", "Cs")
 
 
 class Section(NamedTuple):
@@ -131,12 +135,20 @@ def _templates() -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("mfbench.boards.web"),
         autoescape=True,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     found.filters["breakable"] = _breakable
     return found
+
+
+def _visible(value: Any) -> Any:
+    """Without what could turn the direction of a text, or hide in it: names are anybody's."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(c for c in value if c in "\n\t" or unicodedata.category(c) not in _UNSEEN)
 
 
 def _breakable(name: str) -> Markup:

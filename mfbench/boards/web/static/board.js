@@ -69,7 +69,8 @@
     const element = section.querySelector("table.grid");
     const heads = [...element.tHead.rows[0].cells];
     const state = { apart: true };
-    const paged = element.tBodies[0].rows.length > Number(element.dataset.most);
+    const rest = section.querySelector("script.rest");
+    const paged = rest !== null;
     const table = new DataTable(element, {
       autoWidth: false,
       info: false,
@@ -88,10 +89,21 @@
       },
     });
     const board = { section, element, heads, state, table, slug: element.dataset.slug, data: null };
-    if (paged) movePages(board);
+    if (paged) {
+      table.rows.add(rowsOf(rest)).draw();
+      movePages(board);
+    }
     addTools(board);
     element.addEventListener("click", (event) => openFrom(board, event));
     return board;
+  }
+
+  /** The rows of a long table that are not in the document yet. */
+  function rowsOf(rest) {
+    const template = document.createElement("template");
+    template.innerHTML = rest.textContent; // the same template wrote it as the rows above, names escaped
+    rest.remove();
+    return [...template.content.children];
   }
 
   /** Out of what scrolls sideways. */
@@ -131,7 +143,8 @@
   function count(board) {
     const shown = board.table.rows({ search: "applied" }).count();
     const all = board.table.rows().count();
-    const said = shown === all ? `${all} rows` : `${shown} of ${all} rows`;
+    const [some, total] = [shown, all].map((number) => number.toLocaleString("en"));
+    const said = shown === all ? `${total} rows` : `${some} of ${total} rows`;
     board.section.querySelector(".count").textContent = said;
     const sorted = board.table.order().some(([, direction]) => direction);
     board.element.classList.toggle("sorted", sorted);
@@ -181,7 +194,7 @@
     const { board, row, key } = found;
     if (!board.table.rows({ search: "applied" }).indexes().toArray().includes(row.index())) clear(board);
     turnTo(board, row.index());
-    const column = key && key !== "method" ? place(board, key) : -1;
+    const column = place(board, key);
     if (column >= 0) showColumn(board, column);
     const node = column >= 0 ? board.table.cell(row.index(), column).node() : row.node();
     node.classList.add("hit");
@@ -216,10 +229,11 @@
     const cell = event.target.closest("tbody td, tbody th");
     if (!cell || !getSelection().isCollapsed) return;
     const row = cell.closest("tr");
-    const link = event.target.closest("a");
-    const anchor = link || !cell.id ? row.id : cell.id;
-    if (!link) history.replaceState(null, "", `#${anchor}`);
-    open(board, row.id, anchor.slice(row.id.length + 1));
+    const index = board.table.cell(cell).index();
+    if (!index) return; // "no matching rows"
+    const key = cell.tagName === "TH" ? "" : board.heads[index.column].dataset.key;
+    if (!event.target.closest("a")) history.replaceState(null, "", `#${row.id}${key && `.${key}`}`);
+    open(board, row.id, key);
   }
 
   function open(board, id, key) {
