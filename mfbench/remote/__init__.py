@@ -1,11 +1,11 @@
 """Workers elsewhere: `--executor dask`, on one machine, on machines that share a scheduler, or on a cluster.
 
-    opening.py     what the entry point calls: settings, scheduler or cluster, the first workers
+    opening.py     what the entry point calls; settings.py: [executor.dask]; clusters.py: the scheduler
     executor.py    gives each task to one worker, and to another where that one dies
-    hands.py       the workers: who came, who is free, who is gone
-    greeting.py    what a worker must have in common with the coordinator, asked before it gets work
-    parcels.py     files and fits that travel by hash, where there is no shared disk
-    tasks.py       the worker's side: one task, in a supervised child of the worker
+    reception.py   greets the workers, those that come later, too; greeting.py: what they must have in common
+    hands.py       the workers: who is there, who is free, who is gone
+    post.py        brings files and fits to and from them; parcels.py: what is sent, and where it lies
+    tasks.py       the worker's side: one task, in a supervised child; errands.py: all that Dask calls there
 
 Dask carries tasks and knows who is alive; which worker does what, and how often, is decided here. Nothing
 below this floor knows of it: the engine finds it by its entry point.

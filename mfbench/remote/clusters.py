@@ -108,7 +108,7 @@ def _local(order: Order) -> SpecCluster:
         visible = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in _gpus(order.workers)]
         each = [{"resources": {"GPU": 1}, "env": environment} for environment in visible]
     workers = {index: {"cls": Nanny, "options": options | own} for index, own in enumerate(each)}
-    here = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None}
+    here = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     return SpecCluster(workers, {"cls": Scheduler, "options": here}, silence_logs=SILENT, name="mfbench")
 
 
