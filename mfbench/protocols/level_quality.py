@@ -92,7 +92,7 @@ class LevelQuality(EvaluationProtocol):
         arrays: dict[str, Array] = {}
         for level in sorted(levels):
             part = "" if level == finest else f"level {level}"
-            real, others = (at_level(x, level) for x in data.test.x[: 2 * count].split(count))
+            real, others = (at_level(x, level) for x in torch.split(data.test.x[: 2 * count], count))
             samples = generated(method, count, data, level, temperature, streams)
             distance, floor = distances([samples, others], real, data, features)
             values += [distance.as_value("kid", part), floor.as_value("kid_floor", part)]
