@@ -32,7 +32,7 @@ class Finished(Listener):
 
 
 def compared(fleet, methods, folder, monkeypatch, reference, **more):
-    """What Dask's run says, once it is seen to be what a run on this machine says; and its plan and summary."""
+    """The summary of a run with Dask, which is seen to say what a run on this machine says."""
     plan = plan_of(suite_of(methods, fleet.address, seeds=(0, 1), **more), folder)
     with Store(folder / "here.sqlite") as store:
         here = run_plan(plan, store, executor=reference)
