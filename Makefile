@@ -21,9 +21,9 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.run  ## run benchmarks/quick.toml, write the board to leaderboards-demo/ and print it
+demo: $(VENV)/.run  ## run benchmarks/quick.toml, write the board (Markdown and web page) to leaderboards-demo/ and print it
 	$(BIN)/mfbench run benchmarks/quick.toml --workers $(WORKERS) --store $(STORE)
-	$(BIN)/mfbench publish --store $(STORE) --suite quick --out leaderboards-demo
+	$(BIN)/mfbench publish --html --store $(STORE) --suite quick --out leaderboards-demo
 	@cat leaderboards-demo/quick/README.md
 
 test: $(VENV)/.dev
