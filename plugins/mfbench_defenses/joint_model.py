@@ -26,6 +26,8 @@ from mfbench_defenses.training import shuffled_batches
 QUANTILES = 1001
 """Of the clean objective, kept with the weights: 0, 0.001, ..., 1."""
 _BATCH = 256
+_CALIBRATED = 2000
+"""Validation images, at most, of which those are."""
 _PROGRESS_EVERY = 20
 
 
@@ -80,7 +82,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
         initialise(network, rng)
         self._train(x, y, rng, progress)
         self._use(network)
-        self.quantiles = self._clean_quantiles(data.val.x.to(x))
+        self.quantiles = self._clean_quantiles(data.val.x[:_CALIBRATED].to(x))
 
     def _train(self, x: Tensor, y: Tensor, rng: torch.Generator, progress: Progress) -> None:
         network = self.network.train().requires_grad_(True)

@@ -59,9 +59,7 @@ def every_patch(height, width, side=8):
 # -- double masking -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("size", "patch", "count"), itertools.product([(8, 8), (9, 6)], [(2, 3), (4, 1)], [1, 2, 3])
-)
+@pytest.mark.parametrize(("size", "patch", "count"), GRIDS)
 def test_one_of_the_masks_holds_any_place_of_the_patch(size, patch, count):
     masks = covering_masks(size, patch, count)
     assert len(masks) <= count**2
@@ -266,6 +264,15 @@ def test_adversarial_patches_lie_in_one_box_and_mislead_more_than_noise(tiny):
         for images in (attacked, noise._patched(x, y, seeded()))
     ]
     assert wrong[0] > wrong[1]
+
+
+def test_boxes_are_painted_over_adversarial_patches(tiny):
+    defense = made(
+        AdversarialTraining(width=8, iterations=2, boxes=True, fill=0.25, attack_steps=1), tiny.spec()
+    )
+    images = torch.cat([images for images, _ in defense._batches(tiny.train.x, tiny.train.y, seeded())])
+    grey = (images == 0.25).flatten(1).any(1)
+    assert 0.4 < float(grey.double().mean()) < 0.9
 
 
 @pytest.mark.parametrize(
