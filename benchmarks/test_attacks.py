@@ -34,7 +34,7 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=[(8, 256), (28, 64), (64, 8)], ids=["8x8", "28x28", "64x64"])
+@pytest.fixture(params=[(8, 128), (28, 16), (64, 4)], ids=["8x8", "28x28", "64x64"])
 def setting(request):
     """An untrained `cnn`: what it costs does not depend on its weights; images, labels and a patch."""
     size, count = request.param
@@ -46,7 +46,7 @@ def setting(request):
     return defense, x, y, Threat(patch_masks("centre", (1, size, size)))
 
 
-def minima(*functions, repeats=9):
+def minima(*functions, repeats=7):
     """The shortest of `repeats` calls of each function, in seconds of CPU; they take turns."""
     shortest = [float("inf")] * len(functions)
     for _ in range(repeats):

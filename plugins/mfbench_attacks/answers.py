@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from mfbench_attacks.arguments import require_labels
 from mfbench_attacks.losses import margin
 
 _PROBED = 16
+_SAME = 1e-6
 _LEAST = 1e-30
 """Of a probability, before its logarithm is taken."""
 
@@ -33,8 +35,23 @@ class Answers:
         with torch.no_grad():
             found = checked_logits(defense.logits(x[:_PROBED]), len(x[:_PROBED]), defense, "logits")
         self.probabilities = are_probabilities(found)
+        self._probe = x[:_PROBED]
         self.classes = found.shape[1]
         require_labels(y, self.classes)
+
+    @cached_property
+    def random(self) -> bool:
+        """Whether the defense answers otherwise when it is asked again, beyond rounding."""
+        with torch.no_grad():
+            first, second = (self.defended(self._probe) for _ in range(2))
+        return not torch.allclose(first, second, atol=_SAME)
+
+    @cached_property
+    def detached(self) -> bool:
+        """Whether no gradient comes through the whole defense."""
+        free = self._probe.clone().requires_grad_()
+        with torch.enable_grad():
+            return not self.defended(free).requires_grad
 
     def undefended(self, x: Tensor) -> Tensor:
         """The classifier alone."""

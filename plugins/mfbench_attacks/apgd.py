@@ -29,16 +29,16 @@ class APGD(GradientAttack):
     """Auto-PGD through the whole defense, as `eot` with one draw.
 
     `objective`: "cross_entropy"; "targeted_dlr", the difference of logits ratio towards each of the `targets`
-    most likely wrong classes; or "both", the first and then, where the answer is still right, the
-    second. The step starts at twice the radius (at most 1) and is halved where progress ends; `step_size` and
-    `loss` are for the choice of the mask only.
+    most likely wrong classes, which costs as many times the steps; or "both", the first and then, where the
+    answer is still right, the second. The step starts at twice the radius (at most 1) and is halved where
+    progress ends; `step_size` and `loss` are not used.
     """
 
     who: ClassVar[str] = "apgd"
 
     steps: int = 100
     objective: Literal["cross_entropy", "targeted_dlr", "both"] = "both"
-    targets: int = 9
+    targets: int = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,7 +23,8 @@ class BPDA(GradientAttack):
     the mean over `samples` draws.
 
     `trajectory`: at so many more images on the way from the image to the purified one, evenly apart, the
-    gradient is taken, too, and averaged: of an `Unrollable` its own steps, else on the straight line.
+    gradient is taken, too, and averaged: of an `Unrollable` its own steps, else on the straight line. `stop`:
+    an image whose answer is turned by that margin is left alone (not where answers are random); None: never.
     """
 
     who: ClassVar[str] = "bpda"
@@ -31,6 +32,7 @@ class BPDA(GradientAttack):
     steps: int = 100
     samples: int = 1
     trajectory: int = 0
+    stop: float | None = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,6 +42,9 @@ class BPDA(GradientAttack):
     def oracle(self, answers: Answers, rows: Rows) -> Oracle:
         ends = LogitOracle(lambda x: straight_through(answers, x), self.loss, self.samples)
         return Along(answers, ends, self.trajectory) if self.trajectory else ends
+
+    def enough(self, answers: Answers) -> float | None:
+        return None if self.stop is None or answers.random else self.stop
 
 
 class Along:

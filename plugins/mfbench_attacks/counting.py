@@ -37,6 +37,7 @@ def counted(defense: Defense) -> Iterator[Count]:
     """Counts what is asked of the defense, also by itself, until the end of the block."""
     count = Count()
     names = [name for name in _CALLS if hasattr(defense, name)]
+    before = {name: vars(defense)[name] for name in names if name in vars(defense)}
     for name in names:
         setattr(defense, name, _counting(getattr(defense, name), name, count))
     try:
@@ -44,6 +45,8 @@ def counted(defense: Defense) -> Iterator[Count]:
     finally:
         for name in names:
             delattr(defense, name)
+        for name, call in before.items():
+            setattr(defense, name, call)
 
 
 def _counting(call: Callable[..., Tensor], name: str, count: Count) -> Callable[..., Tensor]:

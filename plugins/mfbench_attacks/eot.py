@@ -18,21 +18,30 @@ from mfbench_attacks.rows import Rows
 class EOT(GradientAttack):
     """Gradients of the defended answer, averaged over draws of its randomness (Athalye et al. 2018).
 
-    `samples`: draws a step. Iterates are scored on the same draws. Where no gradient comes through the
-    purifier it is passed straight through, as by `bpda`.
+    `samples`: draws a step; one is enough of a defense that is not random. Iterates are scored on the same
+    draws. Where no gradient comes through the purifier it is passed straight through, as by `bpda`. `stop`:
+    an image whose answer is turned by that margin is left alone (not where answers are random); None: never.
     """
 
     who: ClassVar[str] = "eot"
 
     steps: int = 100
     samples: int = 8
+    stop: float | None = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self.who, 1, samples=self.samples)
 
     def oracle(self, answers: Answers, rows: Rows) -> Oracle:
-        return LogitOracle(ThroughAll(answers), self.loss, self.samples)
+        return LogitOracle(ThroughAll(answers), self.loss, self.samples if answers.random else 1)
+
+    def repeats(self, answers: Answers) -> str:
+        """The attack that does the same on this defense: without randomness and gradient it is `bpda`."""
+        return "bpda" if answers.detached and not answers.random else ""
+
+    def enough(self, answers: Answers) -> float | None:
+        return None if self.stop is None or answers.random else self.stop
 
 
 class ThroughAll:

@@ -48,6 +48,10 @@ class ImageAttack(Attack):
         ]
         return torch.cat(parts)
 
+    def repeats(self, answers: Answers) -> str:
+        """Name of an attack that does the same on this defense, which a ladder need not try twice; or ""."""
+        return ""
+
     def candidates(self, x: Tensor, threat: Threat) -> int:
         """The most rows that an image becomes."""
         return len(masks_of(x, threat))
@@ -104,6 +108,10 @@ class GradientAttack(ImageAttack):
         found = self.climbed(answers, many, starts, steps)
         return found.x[best_of(self.verdict(answers, found, many), count)]
 
+    def enough(self, answers: Answers) -> float | None:
+        """The score above which an image is left alone; None where it is no verdict on the defense."""
+        return None
+
     def climbed(self, answers: Answers, rows: Rows, start: Tensor, steps: int) -> Best:
         """The best images after `steps` steps."""
         return ascend(
@@ -114,6 +122,7 @@ class GradientAttack(ImageAttack):
             step_size=self.step_size,
             rng=answers.rng,
             momentum=self.momentum,
+            enough=self.enough(answers),
         )
 
     def verdict(self, answers: Answers, found: Best, rows: Rows) -> Tensor:

@@ -94,8 +94,10 @@ class Ladder(ImageAttack, ClimbsLadder):
         notes = audit(defense, x[:_AUDITED], y[:_AUDITED], rng)
         threat = replace(threat, budget=self._budget(threat))
         left = answers.margins(x, y, self.draws) <= 0
+        tried: set[str] = set()
         for attack in self.attacks:
-            rung, margins = self._rung(attack, answers, (x, y), threat, left)
+            rung, margins = self._rung(attack, answers, (x, y), threat, left, tried)
+            tried.add(getattr(attack, "who", ""))
             if notes:
                 rung, notes = replace(rung, notes=[*notes, *rung.notes]), []
             if self.cascade:
@@ -109,15 +111,26 @@ class Ladder(ImageAttack, ClimbsLadder):
         return {name: min(value, given.get(name, value)) for name, value in own.items()}
 
     def _rung(
-        self, attack: Attack, answers: Answers, images: tuple[Tensor, Tensor], threat: Threat, left: Tensor
+        self,
+        attack: Attack,
+        answers: Answers,
+        images: tuple[Tensor, Tensor],
+        threat: Threat,
+        left: Tensor,
+        before: set[str],
     ) -> tuple[Rung, Tensor]:
-        """One attack on the images that are left."""
+        """One attack on the images that are left, after those called `before`."""
         x, y = images
         name, nothing = _name(attack), torch.zeros_like(left)
         margins = torch.full((len(x),), -torch.inf, device=x.device, dtype=x.dtype)
         budget: dict[str, float] = dict(threat.budget or {})
         if not bool(left.any()):
             return Rung(name, x, nothing, nothing, budget), margins
+        twin = attack.repeats(answers) if isinstance(attack, ImageAttack) else ""
+        if twin and twin in before:
+            return Rung(
+                name, x, nothing, nothing, budget, [f"{name} does what {twin} did: not tried"]
+            ), margins
         with counted(answers.defense) as count:
             try:
                 found = attack.perturb(answers.defense, x[left], y[left], threat=threat, rng=answers.rng)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from attack_fakes import Linear, Open, images, one_quarter, quarters, seeded
+from attack_fakes import Linear, Noisy, Open, images, one_quarter, quarters, seeded
 from mfbench_attacks.apgd import APGD, _checkpoints
 from mfbench_attacks.ascent import ascend
 from mfbench_attacks.bpda import BPDA
@@ -90,7 +90,7 @@ def test_more_restarts_never_hurt(network, digits):
         (PatchPGD(steps=7), {"steps": 3}, 3),
         (PatchPGD(steps=7, restarts=4), {"restarts": 2}, 14),
         (NesterovPatchPGD(steps=7), {}, 7),
-        (EOT(steps=7, samples=3), {"steps": 5}, 15),
+        (EOT(steps=7, samples=3, stop=None), {"steps": 5}, 5),
         (APGD(steps=7, objective="cross_entropy"), {}, 8),
     ],
 )
@@ -101,6 +101,59 @@ def test_what_it_spends(attack, budget, backward):
     with counted(defense) as count:
         attack.perturb(defense, x, y, threat=Threat(one_quarter().masks, budget=budget), rng=seeded())
     assert count.over(len(x))["backward"] == backward
+    assert "logits" not in vars(defense)
+
+
+def test_randomness_costs_its_draws():
+    defense = Noisy()
+    x, y = images(defense)
+    with counted(defense) as count:
+        attack = EOT(steps=7, samples=3)
+        attack.perturb(defense, x, y, threat=one_quarter(), rng=seeded())
+    assert count.backward == 21 * len(x)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_what_is_turned_is_left_alone_and_the_rest_is_not_disturbed(momentum, network, digits):
+    x, y = digits.test.x[:60], digits.test.y[:60]
+    rows = rows_of(x, y, Threat(radius=0.25))
+    asked = []
+
+    class Asking(LogitOracle):
+        def look(self, x, rows):
+            asked.append(len(x))
+            return super().look(x, rows)
+
+    found = {
+        enough: ascend(
+            Asking(network.logits, "margin"),
+            rows,
+            x,
+            steps=20,
+            step_size=0.02,
+            rng=seeded(),
+            momentum=momentum,
+            enough=enough,
+        )
+        for enough in (None, 0.1)
+    }
+    assert asked[:20] == [60] * 20
+    assert asked[-1] < 48
+    assert torch.equal(found[None].score > 0.1, found[0.1].score > 0.1)
+    rest = found[0.1].score <= 0.1
+    assert torch.allclose(found[0.1].score[rest], found[None].score[rest], atol=1e-4)
+    again = margin(network.logits(found[0.1].x), y)
+    assert torch.allclose(again, found[0.1].score, atol=1e-4)
+
+
+def test_counts_within_counts():
+    defense = Linear()
+    x, _ = images(defense)
+    with counted(defense) as outer:
+        with counted(defense) as inner:
+            defense.logits(x)
+        defense.logits(x)
+    assert (inner.forward, outer.forward) == (len(x), 2 * len(x))
     assert "logits" not in vars(defense)
 
 

@@ -119,7 +119,7 @@ def test_nan_in_the_defended_answer_is_caught_when_it_comes():
     defense = Silent()
     x, y = images(defense)
     with pytest.raises(ContractError, match=r"Silent\.defended_logits returned NaN"):
-        EOT(steps=60).perturb(defense, x, y, threat=Threat(), rng=seeded())
+        EOT(steps=60, stop=None).perturb(defense, x, y, threat=Threat(), rng=seeded())
 
 
 def test_answers_of_another_shape_are_caught():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from attack_fakes import Linear, Open, images, one_quarter, quarters, seeded, wrong
 from mfbench_attacks.bpda import BPDA
+from mfbench_attacks.eot import EOT
 from mfbench_attacks.joint_elbo import JointELBO
 from mfbench_attacks.labels import label_of
 from mfbench_attacks.ladder import Ladder
@@ -19,8 +20,9 @@ from mfbench import Attack, ContractError, Threat, UserError, breaches
 
 @pytest.fixture
 def setting():
-    defense = Open(scale=0.15)
-    return defense, *images(defense, count=40)
+    defense = Open(scale=0.15, size=0.005)
+    x, _ = images(defense, count=40)
+    return defense, x, defense.defended_logits(x).argmax(1)
 
 
 def climbed(attacks, setting, threat=None, **keywords):
@@ -42,19 +44,20 @@ def test_every_rung_is_within_the_threat_and_tells_what_it_turned(setting):
 
 def test_a_cascade_goes_on_with_the_survivors_only(setting):
     defense, x, y = setting
-    rungs = climbed([PatchPGD(steps=6), BPDA(steps=60)], setting, Threat())
+    attacks = [PatchPGD(steps=2, step_size=0.005), BPDA(steps=60)]
+    rungs = climbed(attacks, setting)
     right = defense.defended_logits(x).argmax(1) == y
     assert torch.equal(rungs[0].tried, right)
     assert torch.equal(rungs[1].tried, right & ~rungs[0].turned)
     assert 0 < int(rungs[1].tried.sum()) < int(rungs[0].tried.sum())
-    every = climbed([PatchPGD(steps=6), BPDA(steps=60)], setting, Threat(), cascade=False)
+    every = climbed(attacks, setting, cascade=False)
     assert all(torch.equal(rung.tried, right) for rung in every)
 
 
 def test_the_worst_for_each_image_is_what_it_gives_back(setting):
     """No attack of the ladder leaves an image that is worse for the defense."""
     defense, x, y = setting
-    attacks = [PatchPGD(steps=4), BPDA(steps=30), PatchRandomSearch(queries=50)]
+    attacks = [PatchPGD(steps=4), BPDA(steps=12), PatchRandomSearch(queries=20)]
     for cascade in (True, False):
         rungs = climbed(attacks, setting, cascade=cascade)
         ladder = Ladder(attacks=attacks, cascade=cascade)
@@ -69,9 +72,9 @@ def test_the_worst_for_each_image_is_what_it_gives_back(setting):
 
 def test_budgets_are_equal_and_measured(setting):
     rungs = climbed(
-        [PatchPGD(steps=90), BPDA(steps=20), PatchRandomSearch(queries=500)],
+        [PatchPGD(steps=90), BPDA(steps=20, stop=None), PatchRandomSearch(queries=500)],
         setting,
-        Threat(one_quarter().masks, radius=0.01, budget={"queries": 30}),
+        Threat(one_quarter().masks, radius=1e-5, budget={"queries": 30}),
         steps=10,
         cascade=False,
     )
@@ -95,6 +98,15 @@ def test_what_cannot_be_tried_is_said(setting):
     assert rung.notes == ["not tried: joint_elbo needs a defense with an ELBO; Linear has none"]
     assert not rung.tried.any()
     assert torch.equal(rung.x, x)
+
+
+def test_no_attack_is_tried_twice_under_two_names(setting):
+    """A purifier without randomness and gradient: `eot` passes straight through, as `bpda` did."""
+    (_, second) = climbed([BPDA(steps=1), EOT(steps=1)], setting)
+    assert second.notes == ["eot(steps=1) does what bpda did: not tried"]
+    assert not second.tried.any()
+    (first, _) = climbed([EOT(steps=1), BPDA(steps=1)], setting)
+    assert first.tried.any()
 
 
 def test_images_that_are_wrong_already_are_left_alone(setting):
