@@ -97,7 +97,7 @@ def _devices(name: str, device: str, workers: int) -> list[str]:
     """The device of each slot: "cuda" is spread over all there are, "cuda:1" and "cpu" are what they say."""
     if device != "cuda":
         return [device] * workers
-    count = _cuda_count() if name in OWN else 1
+    count = cuda_count() if name in OWN else 1
     return [f"cuda:{slot % count}" for slot in range(workers)]
 
 
@@ -164,7 +164,8 @@ def _made_by(factory: Callable[..., Any], name: str, workers: int) -> Executor:
     return made
 
 
-def _cuda_count() -> int:
+def cuda_count() -> int:
+    """CUDA devices that torch can use here; UserError where there is none."""
     import torch
 
     count = torch.cuda.device_count()
