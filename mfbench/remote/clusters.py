@@ -31,6 +31,7 @@ _CONFIG = {
     "distributed.admin.low-level-log-length": 1_000,  # 100,000 transitions of tasks would be kept else
     "distributed.scheduler.allowed-failures": 1_000,  # how often a task is begun again is decided by the run
     "distributed.worker.memory.terminate": False,  # memory limits are the supervisor's
+    "distributed.worker.profile.enabled": False,  # it would look at waiting threads, a hundred times a second
     "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",
 }
 
