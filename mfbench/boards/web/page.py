@@ -153,7 +153,7 @@ def _visible(value: Any) -> Any:
 
 def _breakable(name: str) -> Markup:
     """A name that may go on in the next line where its words end."""
-    return Markup("<wbr>").join(re.findall(r"[^_(,=.]*[_(,=.]*", name))
+    return Markup("<wbr>").join(re.findall(r"[^_(,=]*[_(,=]*", name))
 
 
 @cache
