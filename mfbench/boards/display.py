@@ -25,6 +25,10 @@ def main_table(
     shown: dict[str, Sequence[str]] = {"rank": [_rank(row) for row in rows]}
     shown |= row_names(table)
     right = ["rank"]
+    if table.separator is not None:
+        name = escape(columns.header(table.separator))
+        shown[name] = _plain_cells(table, table.separator.name)
+        right.append(name)
     if table.primary is not None:
         name = escape(columns.header(table.primary))
         shown[name] = _primary_cells(rows, texts, table.primary.name)
@@ -40,6 +44,13 @@ def main_table(
     shown |= {title: [escape(cell) for cell in cells] for title, cells in facts.items()}
     shown["plugin"] = [escape(f"{row['plugin']} {row['plugin_version']}") for row in rows]
     return pd.DataFrame(shown), [*right, *costs]
+
+
+def _plain_cells(table: Table, metric: str) -> list[str]:
+    """The metric of each row without an interval: a fact about the method and no measurement."""
+    values = table.values[(table.values["metric"] == metric) & (table.values["part"] == "")]
+    known = dict(zip(values["row"], values["value"]))
+    return [f"{known[row]:.3g}" if row in known else numbers.ABSENT for row in table.rows.index]
 
 
 def detail_tables(table: Table, texts: Texts) -> list[tuple[pd.DataFrame, list[str]]]:

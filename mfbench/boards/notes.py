@@ -67,7 +67,8 @@ def _ranks(table: Table) -> Iterator[str]:
     how = how or " There was no pair to compare."
     if any(rule.startswith(_BY_EXAMPLE) for rule in table.rules):
         how += " By bootstrap, these fits are compared; the spread of training is not in them."
-    within = f", within equal {', '.join(map(escape, table.varying))}" if table.varying else ""
+    equal = [*table.varying, *([table.separator.name] if table.separator else [])]
+    within = f", within equal {', '.join(map(escape, equal))}" if equal else ""
     shared = f"methods not told apart at {100 * ALPHA:g} % (Holm over the board) share them"
     yield f"Ranks are intervals{within}: {shared}.{how}"
 

@@ -56,6 +56,8 @@ Array = NDArray[Any]
 
 TIMED = 20
 """Paths of one timed call."""
+FEWEST = 10
+"""Pairs of images."""
 ACCEPTED = 0.05
 """Quantile of validation scores from which on an image counts as on the manifold."""
 
@@ -90,15 +92,16 @@ class SemanticPath(EvaluationProtocol):
         likelihood: Annotated[Ref, "likelihood"] | None = None,
         factors: Sequence[str] | None = None,
     ) -> Measurement:
-        """Paths of `steps` images between `count` disjoint pairs of test images.
+        """Paths of `steps` images between disjoint pairs of test images, at most `count` of them.
 
         likelihood: what says whether images are on the manifold; None: not asked. factors: the attributes
         that are told (None: all).
         """
-        if count < 10 or steps < 3:
-            raise UserError(f"semantic_path: count = {count} (10 or more), steps = {steps} (3 or more)")
-        if 2 * count > len(data.test):
-            raise Unsupported(f"{count} pairs need {2 * count} test images; the split holds {len(data.test)}")
+        if count < FEWEST or steps < 3:
+            raise UserError(f"semantic_path: count = {count} ({FEWEST} or more), steps = {steps} (3 or more)")
+        count = min(count, len(data.test) // 2)
+        if count < FEWEST:
+            raise Unsupported(f"the test split holds {len(data.test)} images: too few for {FEWEST} pairs")
         if isinstance(method, KnowsAttributes):
             raise Unsupported(f"{type(method).__name__} cannot be shown the attributes of decoded images")
         asked, streams = coded.factors_of(data.test, data.name, factors), Streams(rng)

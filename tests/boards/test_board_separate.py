@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from mfbench.boards.collect import collect
+from mfbench.boards.columns import value_texts
+from mfbench.boards.display import main_table
+from mfbench.boards.notes import notes
 from mfbench.boards.tables import build
 from mfbench.registry import Registry
 from mfbench.store import Store, encode_array
@@ -94,3 +97,13 @@ def test_without_a_separating_metric_all_are_ranked_together(tmp_path):
     ranks = dict(zip(table.rows["label"], table.rows["rank_low"]))
     assert table.separator is None
     assert [ranks[name] for name in ("guided", "guided_worse", "a_hundredth", "free")] == [1, 2, 3, 4]
+
+
+def test_the_board_says_so(board):
+    table, _ = board(*METHODS)
+    texts = value_texts(table.values)
+    shown, right = main_table(table, texts, {})
+    assert list(shown.columns)[1:3] == ["method", "labels_used"]
+    assert list(shown["labels_used"]) == ["1", "0", "0", "0.01", "1", "1", "0"]
+    assert "labels_used" in right
+    assert any("within equal labels_used: methods not told apart" in note for note in notes(table))
