@@ -33,6 +33,7 @@ class Answers:
         self.defense = defense
         self.classes = classes
         self.streams = streams
+        self._known: dict[tuple[str, int], Tensor] = {}
         first, second = (self._defended(x[:PROBED], "probe", str(draw)) for draw in range(2))
         self.random = not torch.equal(first, second)
         self.draws = draws if self.random else 1
@@ -46,8 +47,12 @@ class Answers:
         return self._checked(self.defense.logits(x), len(x), "logits")
 
     def defended(self, x: Tensor, of: str) -> Tensor:
-        """(draws, n) labels; `of` names the images, so that other ones meet other noise."""
-        return torch.stack([self._defended(x, of, str(draw)).argmax(1) for draw in range(self.draws)])
+        """(draws, n) labels; `of` names the images: each set meets its own noise, and is asked about once."""
+        key = of, len(x)
+        if key not in self._known:
+            draws = [self._defended(x, of, str(draw)).argmax(1) for draw in range(self.draws)]
+            self._known[key] = torch.stack(draws)
+        return self._known[key]
 
     def defended_logits(self, x: Tensor, of: str) -> Tensor:
         """(n, classes), one draw."""

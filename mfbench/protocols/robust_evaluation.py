@@ -34,6 +34,7 @@ from mfbench.protocols.robust_answers import (
 )
 from mfbench.protocols.robust_attacks import Campaign, attack_all, survival
 from mfbench.protocols.robust_metrics import share_value
+from mfbench.protocols.robust_pool import pooled
 from mfbench.protocols.robust_sanity import (
     FLAG,
     Probe,
@@ -44,7 +45,7 @@ from mfbench.protocols.robust_sanity import (
     look_at_randomness,
     without_bounds,
 )
-from mfbench.protocols.robust_semantics import kept, semantic_consistency, stages
+from mfbench.protocols.robust_semantics import TRACED, kept, semantic_consistency, stages
 
 Array = NDArray[Any]
 
@@ -92,17 +93,21 @@ def measure(
     if proven is not None:
         values.append(share_value("certified_accuracy", "", proven))
         notes += broken_certificates(proven, worst)
-    images = stages(answers, x, campaign.attacks[0].x)
+    transfer = campaign.attacks[0]
+    some = len(x) if plan.classifier is not None else TRACED  # purification may be all the cost there is
+    images = stages(answers, x[:some], transfer.x[:some])
     if plan.classifier is not None:
         require_same_classes(plan.classifier, x, classes, plan.who)
         values += semantic_consistency(answers, plan.classifier, images)
-    arrays = kept(answers, images, y)
+    purified = answers.defended(transfer.x, transfer.name)[0, :some]
+    arrays = kept(answers, images, purified, y[:some]) | pooled(campaign, right, x, y)
     if plan.checked:
         probe = Probe(plan.probe, answers, x[: plan.checked], y[: plan.checked], streams)
         bounded = probe.run(threat, plan.budget["steps"], smaller)
         free = without_bounds([plan.probe, *plan.attacks], probe, plan.budget)
         for found in (bounded, free):
-            values, notes, arrays = [*values, *found.values], [*notes, *found.notes], arrays | found.arrays
+            values, notes = [*values, *found.values], [*notes, *found.notes]
+            arrays |= found.arrays
     values.append(Value("flags", "", sum(note.startswith(FLAG) for note in notes)))
 
     ranked = has_opening(defense, answers, x) or plan.written_for is not None

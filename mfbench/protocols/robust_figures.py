@@ -103,17 +103,18 @@ def draw_trajectories(shown: Shown) -> Figure:
 
 
 def _ways(ax: Axes, kept: Kept) -> None:
-    ax.scatter(*kept["background"].T, s=3, color="0.8", label="all clean images", linewidths=0)
+    across, up = kept["background"].T
+    ax.scatter(across, up, s=3, color="0.8", label="all clean images", linewidths=0)
     clean, attacked, pure = kept["trajectory"]
     for there, back in zip(np.stack([clean, attacked], 1), np.stack([attacked, pure], 1)):
         ax.plot(*there.T, color=style.PALETTE[4], linewidth=0.6, alpha=0.7)
         ax.plot(*back.T, color=style.PALETTE[0], linewidth=0.6, linestyle="--", alpha=0.7)
-    for places, marker, place, name in (
-        (clean, "o", 6, "clean"),
-        (attacked, "x", 4, "attacked"),
-        (pure, "^", 0, "purified"),
-    ):
-        ax.scatter(*places.T, s=12, marker=marker, color=style.PALETTE[place], label=name, linewidths=0.8)
+    drawn = [(clean, "o", 6, "clean"), (attacked, "x", 4, "attacked")]
+    if not np.array_equal(attacked, pure):
+        drawn.append((pure, "^", 0, "purified"))
+    for places, marker, place, name in drawn:
+        across, up = places.T
+        ax.scatter(across, up, s=12, marker=marker, color=style.PALETTE[place], label=name, linewidths=0.8)
 
 
 def draw_curves(shown: Shown) -> Figure:
@@ -124,7 +125,10 @@ def draw_curves(shown: Shown) -> Figure:
         axes[0, 0].plot(
             kept["curve_steps"], kept["curve_accuracy"], label=record.label, **looks[record.label]
         )
+    steps = sorted({int(step) for _, kept in shown for step in kept["curve_steps"]})
     axes[0, 0].set_xscale("symlog", linthresh=1)
+    axes[0, 0].set_xticks(steps, labels=[str(step) for step in steps], minor=False)
+    axes[0, 0].minorticks_off()
     axes[0, 0].set_ylim(-0.03, 1.03)
     style.label(axes[0, 0], x="iterations of the probing attack", y="accuracy")
     shared_legend(figure, axes.flat, columns=2)

@@ -27,7 +27,7 @@ TRACED = 60
 
 def stages(answers: Answers, x: Tensor, attacked: Tensor) -> dict[str, Tensor]:
     """Clean images, the same attacked by transfer, and those purified."""
-    pure = answers.purified(attacked, "transfer")
+    pure = answers.purified(attacked, "stages")
     return {"clean": x, "attacked": attacked, "purified": pure.clamp(0, 1)}
 
 
@@ -55,12 +55,14 @@ def reconstructed(defense: Reconstructor, x: Tensor) -> Tensor:
     return checked_samples(torch.cat(parts), tuple(x.shape), defense, "reconstruct")
 
 
-def kept(answers: Answers, images: Mapping[str, Tensor], y: Tensor) -> dict[str, Array]:
+def kept(answers: Answers, images: Mapping[str, Tensor], defended: Tensor, y: Tensor) -> dict[str, Array]:
     """What the figures show: some images of each stage, as bytes, their reconstructions and what is said of
     them; and where features of more of them lie, in the two directions in which clean ones vary most.
+
+    defended: (n,) answers of the defense to the attacked ones; y: (n,) the right ones.
     """
     said = {stage: answers.undefended(x) for stage, x in images.items() if stage != "purified"}
-    said["purified"] = answers.defended(images["attacked"], "transfer")[0]
+    said["purified"] = defended
     shown = (said["clean"] == y).nonzero()[:SHOWN, 0]
     arrays: dict[str, Array] = {"shown_labels": y[shown].cpu().numpy()}
     for stage, x in images.items():
