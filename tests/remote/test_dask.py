@@ -78,14 +78,14 @@ def test_two_workers_without_a_shared_disk_give_the_numbers_of_a_local_run(
         assert {timing["status"] for timing in store.timings()} == {"ok"}
 
 
-def test_what_a_worker_has_lost_is_sent_again(two_workers, weights, tmp_path, store):
-    method = f'{{name = "weighted", weights = "{weights[0]}"}}'
-    for seeds in ((10, 11), (12, 13)):
-        text = suite_of([method], two_workers.address, seeds=seeds)
-        assert run_plan(plan_of(text, tmp_path), store, executor="dask").statuses == {"ok": 2}
-        parcels = [*two_workers.folder.glob("cache-w*/parcels/*")]
-        assert {folder.parent.parent.name for folder in parcels} == {"cache-w0", "cache-w1"}
-        for folder in parcels:
+def test_a_fit_that_the_workers_have_lost_is_sent_again(two_workers, tmp_path, store):
+    text = suite_of(["fitted"], two_workers.address, seeds=(10, 11))
+    kept = "cache-w*/fits/*/*/state.json"
+    for asked, fits in ((text, {"ok": 2}), (text + "repeat = 2\n", {})):
+        summary = run_plan(plan_of(asked, tmp_path), store, executor="dask")
+        assert (summary.statuses, summary.fits) == ({"ok": 2}, fits)
+        assert len({path.parent.name for path in two_workers.folder.glob(kept)}) == 2
+        for folder in two_workers.folder.glob("cache-w*/fits"):
             shutil.rmtree(folder)
 
 
