@@ -82,9 +82,11 @@ def test_a_fit_that_the_workers_have_lost_is_sent_again(two_workers, tmp_path, s
     text = suite_of(["fitted"], two_workers.address, seeds=(10, 11))
     kept = "cache-w*/fits/*/*/state.json"
     for asked, fits in ((text, {"ok": 2}), (text + "repeat = 2\n", {})):
-        summary = run_plan(plan_of(asked, tmp_path), store, executor="dask")
+        plan = plan_of(asked, tmp_path)
+        summary = run_plan(plan, store, executor="dask")
         assert (summary.statuses, summary.fits) == ({"ok": 2}, fits)
-        assert len({path.parent.name for path in two_workers.folder.glob(kept)}) == 2
+        there = {path.parent.name for path in two_workers.folder.glob(kept)}
+        assert there >= {fit.key for fit in plan.fits}
         for folder in two_workers.folder.glob("cache-w*/fits"):
             shutil.rmtree(folder)
 
