@@ -25,7 +25,7 @@ def script_data(table: Table, grid: Grid, bundle: Bundle) -> str:
 
     `columns`: by key, title and what is measured; `rules`: how intervals were made; `rows` by row id.
     """
-    keys = _keys_of(table, grid)
+    keys = {column.value: column.key for column in grid.columns if column.value is not None}
     rules = list(dict.fromkeys(map(str, table.values["rule"])))
     values = _values(table, keys, rules)
     cells = _by_row(bundle.records, set(table.rows.index))
@@ -39,13 +39,6 @@ def script_data(table: Table, grid: Grid, bundle: Bundle) -> str:
     }
     text = json.dumps({"columns": titles, "rules": rules, "rows": rows}, ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c")
-
-
-def _keys_of(table: Table, grid: Grid) -> dict[tuple[str, str], str]:
-    """(metric, part) -> key of its column: the score, its parts, and the others, in the grid's order."""
-    found = [column.key for column in grid.columns if column.group in ("score", "part", "other")]
-    main = [(table.primary.name, part) for part in ("", *columns.main_parts(table))] if table.primary else []
-    return dict(zip([*main, *columns.detail_columns(table)], found, strict=True))
 
 
 def _values(

@@ -33,10 +33,11 @@ Key = float | str | None
 
 @dataclass(frozen=True)
 class Column:
-    """group: "name", "score", "part", "cost", "fact" or "other" (shown only when asked for).
+    """group: "name", "score", "part", "cost", "fact", "apart" (what separates ranks) or "other" (shown only
+    when asked for).
 
     key: of its anchors, unique in the table; texts, keys: shown and sorted by, row by row; a key None
-    sorts last either way. better: which way is sorted first.
+    sorts last either way. better: which way is sorted first. value: the metric and part shown, if any.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Column:
     better: str | None
     texts: Sequence[str]
     keys: Sequence[Key]
+    value: tuple[str, str] | None = None
 
 
 class Cell(NamedTuple):
@@ -96,6 +98,9 @@ def _columns(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> Itera
     for name, texts in columns.environment(table).items():
         yield _named(name, texts, "how the method was run")
     values = _Values(table)
+    separator = table.separator
+    if separator is not None:
+        yield values.column(separator, "", "apart")
     if table.primary is not None:
         yield values.column(table.primary, "", "score")
         for part in columns.main_parts(table):
@@ -111,6 +116,8 @@ def _columns(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> Itera
     plugins = [one_line(f"{row['plugin']} {row['plugin_version']}") for row in rows]
     yield Column("plugin", "plugin", "fact", "who made the method", False, None, plugins, plugins)
     for name, part in columns.detail_columns(table):
+        if separator is not None and (name, part) == (separator.name, ""):
+            continue
         yield values.column(columns.metric_of(table, name), part, "other")
 
 
@@ -159,7 +166,8 @@ class _Values:
         keys = [_key(self.numbers.get(cell)) for cell in cells]
         key = slug(f"{metric.name}-{part}") if part else slug(metric.name)
         title = columns.header(metric, part)
-        return Column(key, title, group, metric.description, True, metric.better, texts, keys)
+        shown = (metric.name, part)
+        return Column(key, title, group, metric.description, True, metric.better, texts, keys, shown)
 
 
 def _key(value: float | None) -> Key:
