@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from mfbench.engine.children import run_cell
 from mfbench.engine.crew import Crew, Slots
 from mfbench.errors import UserError
-from mfbench.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from mfbench.engine.work import Worker
@@ -76,9 +75,8 @@ def find_factory(name: str) -> Callable[..., Any]:
 def _by_name(name: str) -> Any:
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
-        known = [*OWN, *sorted(points)]
-        hint = did_you_mean(name, known)
-        raise UserError(f"--executor {name}: it is {', '.join(map(repr, known))} or 'module:factory'{hint}")
+        known = ", ".join(map(repr, [*OWN, *sorted(points)]))
+        raise UserError(f"--executor {name}: it is {known} or 'module:factory'")
     return points[name].load()
 
 

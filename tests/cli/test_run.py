@@ -330,7 +330,8 @@ def test_an_executor_that_does_not_work_is_told_before_a_store_is_made(folder, m
 @pytest.mark.parametrize(
     ("executor", "said"),
     [
-        ("loacl", "it is 'local', 'inline' or 'module:factory'"),
+        ("loacl", "it is 'local', 'inline', 'dask' or 'module:factory'"),
+        ("pool:", "it is 'local', 'inline' or 'module:factory'"),
         ("nope:nope", "ModuleNotFoundError: No module named 'nope'"),
         ("string:nope", "AttributeError: module 'string' has no attribute 'nope'"),
         ("string:digits", "is a str, not a function of the workers"),
