@@ -65,7 +65,7 @@ def save(cache: Path, key: str, state: Mapping[str, Any], header: Mapping[str, A
 
 
 def adopt(cache: Path, key: str, folder: Path) -> str:
-    """Take over, by renaming, an artifact's folder that another machine made; its SHA-256, as `save` gives it.
+    """Take over, by renaming, an artifact's folder that another machine made; its hash, as `save` gives it.
 
     `folder` lies in the cache. CorruptArtifactError where it is not what was saved there.
     """
