@@ -82,5 +82,5 @@ class GuidedGridVAE(GridVariational):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         axes = zip(state["grid.centres"].tolist(), state["grid.used"].tolist())
         self._axes = [[c for c, used in zip(*axis) if used] for axis in axes]
-        self.networks["grid"] = self.make_grid().to(state["grid.centres"].device)
+        self.networks["grid"] = self.make_grid().to(state["grid.centres"])
         super().load_state_dict(state)

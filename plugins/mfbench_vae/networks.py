@@ -42,11 +42,12 @@ class Encoder(nn.Module):
     def spread(self, x: Tensor, rows: slice, mean: Tensor, std: Tensor) -> None:
         """Make the outputs `rows` uncorrelated on x, with these means and standard deviations (d,).
 
-        A change of the last layer alone. Directions in which the images differ not at all stay as they are.
+        A change of the last layer alone; directions in which the outputs do not vary stay as they are.
         """
         y = self(x)[:, rows].double()
         values, vectors = torch.linalg.eigh(torch.cov(y.T).reshape(y.shape[1], -1))
-        whiten = vectors @ torch.diag(values.clamp_min(1e-12).rsqrt()) @ vectors.T
+        scale = torch.where(values > 1e-6 * values[-1], values, 1.0).rsqrt()
+        whiten = vectors @ torch.diag(scale) @ vectors.T
         change = torch.diag(std.double()) @ whiten
         self.out.weight[rows] = (change @ self.out.weight[rows].double()).to(self.out.weight)
         shift = mean.double() + change @ (self.out.bias[rows].double() - y.mean(0))

@@ -14,7 +14,9 @@ from vae_fakes import GUIDED, MESSAGES, SMALL, UNGUIDED, Relabelled, made
 import mfbench
 from mfbench.errors import Unsupported, UserError
 from mfbench.registry import load_registry
+from mfbench.testing import workshop
 from mfbench.testing.data import TinyImages
+from mfbench.testing.kit import check_plugin
 
 ALL = (*UNGUIDED, *GUIDED)
 
@@ -280,6 +282,13 @@ def test_halves_of_an_odd_code():
 
 
 # -- the contract -------------------------------------------------------------------------------------------
+
+
+def test_conformance_at_a_small_budget(monkeypatch):
+    monkeypatch.setitem(workshop.BUDGETS, "iterations", 3)
+    findings = check_plugin("mfbench_vae")
+    assert {finding.name for finding in findings} >= {*ALL, "receiver"}
+    assert [finding for finding in findings if not finding.ok] == []
 
 
 @pytest.mark.slow

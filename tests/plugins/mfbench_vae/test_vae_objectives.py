@@ -163,6 +163,17 @@ def test_codes_begin_spread_over_the_grid():
     assert len(method.symbols(data.train.x).unique(dim=0)) > 8
 
 
+def test_outputs_that_never_change_are_left_alone():
+    method = made("grid_vae")
+    method.build(TinyImages().spec())
+    x = torch.full((50, 1, 16, 16), 0.3)
+    x[:25] = 0.7
+    method.prepare(x)  # two different images: one direction of two
+    weight = method.networks["encoder"].out.weight
+    assert torch.isfinite(weight).all()
+    assert weight.abs().max() < 1e3
+
+
 # -- adversaries and guidance -------------------------------------------------------------------------------
 
 
