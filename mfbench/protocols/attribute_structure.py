@@ -97,11 +97,7 @@ class AttributeStructure(EvaluationProtocol):
         exclude_identity: whether neighbours are of another person. resamples: of the bootstrap over people.
         permutations: of the null distribution; no p-value can be below 1 / (permutations + 1).
         """
-        if (count is not None and count < 20) or resamples < 100 or permutations < 20:
-            raise UserError(
-                f"attribute_structure: count = {count} (20 or more), resamples = {resamples} (100 or more), "
-                f"permutations = {permutations} (20 or more)"
-            )
+        _check(count, resamples, permutations)
         people = data.test.identity
         if exclude_identity and people is None:
             raise Unsupported(f"data set {data.name!r} has no identities to exclude")
@@ -149,6 +145,14 @@ class AttributeStructure(EvaluationProtocol):
     def findings(self, records: Sequence[Record]) -> list[str]:
         """Which attributes each embedding follows most."""
         return findings(records)
+
+
+def _check(count: int | None, resamples: int, permutations: int) -> None:
+    if (count is not None and count < 20) or resamples < 100 or permutations < 20:
+        raise UserError(
+            f"attribute_structure: count = {count} (20 or more), resamples = {resamples} (100 or more), "
+            f"permutations = {permutations} (20 or more)"
+        )
 
 
 def information_contributions(attributes: Array, neighbours: Array) -> Array:

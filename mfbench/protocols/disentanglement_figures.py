@@ -107,12 +107,17 @@ def draw_codes(shown: Shown) -> Figure:
 
 
 def _scatter(ax: Axes, kept: Kept, column: int) -> None:
-    values = np.unique(kept["values"][:, column], return_inverse=True)[1].ravel()
+    known, values = np.unique(kept["values"][:, column], return_inverse=True)
+    values = values.ravel()
     several = values.max() >= len(style.PALETTE)
     look: dict[str, Any] = {"s": 4, "linewidths": 0, "alpha": 0.7, "rasterized": True}
     look |= {"cmap": "viridis"} if several else {}
     x, y = kept["points"].T
     ax.scatter(x, y, c=values if several else [style.PALETTE[value] for value in values], **look)
+    if not several:
+        for value, colour in zip(known, style.PALETTE):
+            ax.plot([], [], ".", color=colour, label=str(value))
+        ax.legend(fontsize=5, frameon=False, loc="upper left", handletextpad=0, borderpad=0)
     _inside(ax, kept["points"])
     for place, line in enumerate((ax.axvline, ax.axhline)):
         for border in kept[f"lines:{place}"][:60]:
@@ -139,8 +144,9 @@ def draw_information(shown: Shown) -> Figure:
         names = text_of(kept["names"]).split("\n")
         image = ax.imshow(kept["information"].T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
         ax.set_yticks(range(len(names)), names, fontsize=6)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(visible=False)
         style.label(ax, title=in_lines(record.label), x="dimension")
-    figure.colorbar(image, ax=axes, label="I(code; factor) / H(factor)", fraction=0.03)
-    style.heading(figure, seeds_of(record for record, _ in shown))
+    figure.colorbar(image, ax=axes, fraction=0.03)
+    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; I(code; factor) / H(factor)")
     return figure

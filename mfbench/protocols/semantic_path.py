@@ -120,17 +120,14 @@ class SemanticPath(EvaluationProtocol):
         messages = reader.message(images, coded.encode_images(method, images))
         stories = messages.reshape(count, steps, -1)
 
-        values, read = [*_of_symbols(stories), labels_used(method)], None
-        scores: dict[str, Array] = {}
-        if messages.shape[1] < len(asked.names):
+        read = _readings(reader.message(data.val.x, on_val), truth_val, stories)
+        values, scores = [*_of_symbols(stories), labels_used(method)], {}
+        if read is None:
             notes.append(f"{messages.shape[1]} dimensions cannot tell {len(asked.names)} factors")
         else:
-            message_val = reader.message(data.val.x, on_val)
-            assignment = measures.assign_grid(message_val, truth_val, by="axes")
-            read = story.readings(assignment, stories)
             right = story.told_right(read, truth[::2], truth[1::2])
             values += _of_stories(right, asked.names)
-            scores["paths"] = right.mean(axis=1)
+            scores = {"paths": right.mean(axis=1)}
         if likelihood is not None:
             values += _on_manifold(likelihood, images, data, steps, streams)
         return Measurement(
@@ -150,6 +147,13 @@ def _path_images(method: Disentangler, codes: Tensor, steps: int, shape: tuple[i
     t = torch.linspace(0, 1, steps, device=codes.device, dtype=codes.dtype)[None, :, None]
     along = (1 - t) * codes[::2, None] + t * codes[1::2, None]
     return coded.decode(method, along.flatten(0, 1), shape)
+
+
+def _readings(message_val: Array, truth_val: Array, stories: Array) -> Array | None:
+    """What stories say, assigned on validation messages; None with fewer symbols than factors."""
+    if message_val.shape[1] < truth_val.shape[1]:
+        return None
+    return story.readings(measures.assign_grid(message_val, truth_val, by="axes"), stories)
 
 
 def _of_symbols(stories: Array) -> list[Value]:

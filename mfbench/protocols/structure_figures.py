@@ -69,8 +69,8 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
         line[0].set_ylabel(in_lines(record.label), fontsize=8)
     for ax, title in zip(axes[0], ("A: p(a), p(a | a_nn = 0)", "B: KL (nats)", "C: I(a; a_nn) / H(a)")):
         ax.set_title(title, fontsize=8)
-    axes[0][0].legend(fontsize=6, frameon=False)
-    axes[0][1].legend(fontsize=6, frameon=False)
+    axes[0][0].legend(fontsize=6, frameon=False, loc="lower right")
+    axes[0][1].legend(fontsize=6, frameon=False, loc="lower right")
     style.heading(figure, f"{seeds_of(r for r, _ in shown)}; held-out images, attributes by divergence")
     return {"structure": figure}
 

@@ -22,6 +22,9 @@ class Pixels(Disentangler):
     def build(self, spec: DataSpec) -> None:
         self.shape = spec.shape
 
+    def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
+        """Nothing is learnt."""
+
     def encode(self, x: Tensor) -> Tensor:
         return x.flatten(1)
 
