@@ -78,6 +78,7 @@ def test_two_workers_without_a_shared_disk_give_the_numbers_of_a_local_run(
         assert {timing["status"] for timing in store.timings()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_fit_that_the_workers_have_lost_is_sent_again(two_workers, tmp_path, store):
     text = suite_of(["fitted"], two_workers.address, seeds=(10, 11))
     kept = "cache-w*/fits/*/*/state.json"
@@ -126,6 +127,7 @@ def test_an_address_that_does_not_answer_is_bad_input(told, monkeypatch):
     assert (code, "executor.dask.address: no Dask scheduler answers at " in line) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_told(fleet, told):
     text = suite_of(["good"], fleet.address)
     code, line = told(text, "--set", "executor.dask.wait=0.5")

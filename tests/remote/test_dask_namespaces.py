@@ -96,7 +96,8 @@ def test_workers_without_a_shared_disk(apart, tmp_path):
 
 def test_the_quick_suite_without_a_shared_disk(apart, tmp_path):
     """Every protocol and every kind of method of `quick`, with fewer iterations and one seed."""
-    fewer = ["--set", "iterations=20", "--set", "suite.seeds=[0]", "--set", "suite.timing=false"]
+    settings = ("iterations=20", "suite.seeds=[0]", "suite.timing=false", "suite.time_limit=3000")
+    fewer = [word for setting in settings for word in ("--set", setting)]
     address = ["--set", f'executor.dask.address="{apart.address}"']
     found = {}
     for name, words in (("dask", ["--executor", "dask", *address]), ("local", ["--workers", "2"])):
