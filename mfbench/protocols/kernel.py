@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
-from mfbench.contracts import Value
+from mfbench.contracts import HasFeatures, Value
+from mfbench.errors import UserError
 from mfbench.measures.convert import as_samples
 
 Array = NDArray[Any]
@@ -31,6 +32,15 @@ class Kernel:
         groups = (self.samples, self.held_out)
         half = float(ndtri(0.975) * np.sqrt(sum(np.var(group, ddof=1) / len(group) for group in groups)))
         return Value(metric, part, self.value, len(self.samples), self.value - half, self.value + half)
+
+
+def require_features(features: Any, who: str) -> None:
+    """UserError, naming the protocol `who`, unless it has the ability."""
+    if not isinstance(features, HasFeatures):
+        raise UserError(
+            f"{who}: features = {type(features).__name__} has no features; a classifier with the ability "
+            "HasFeatures, as the defense cnn, is right"
+        )
 
 
 def kernel_to(samples: Tensor, held_out: Tensor) -> Kernel:

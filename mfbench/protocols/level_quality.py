@@ -41,7 +41,7 @@ from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_samples
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.energy import energy_to
-from mfbench.protocols.kernel import Kernel, kernel_to
+from mfbench.protocols.kernel import Kernel, kernel_to, require_features
 from mfbench.protocols.level_figures import draw_generations, kept_pairs
 from mfbench.protocols.levels import at_level, check_levels, enlarged, require_images, shape_at
 from mfbench.protocols.sample_features import features_of
@@ -114,11 +114,7 @@ def check(
     require_images(data, _WHO)
     if not isinstance(method, GeneratesLevels):
         raise Unsupported(f"{type(method).__name__} does not generate by level")
-    if not isinstance(features, HasFeatures):
-        raise UserError(
-            f"{_WHO}: features = {type(features).__name__} has no features; a classifier with the ability "
-            "HasFeatures, as the defense cnn, is right"
-        )
+    require_features(features, _WHO)
     check_levels(levels, data.shape, _WHO)
     if not temperature >= 0 or count < 3:
         raise UserError(f"{_WHO}: temperature = {temperature}, count = {count}: at least 0 and 3")

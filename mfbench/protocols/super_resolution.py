@@ -32,7 +32,6 @@ from mfbench.contracts import (
     Clock,
     Dataset,
     EvaluationProtocol,
-    HasFeatures,
     Measurement,
     Metric,
     PredictsAttributes,
@@ -43,7 +42,7 @@ from mfbench.contracts import (
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_samples
 from mfbench.protocols.draws import Streams
-from mfbench.protocols.kernel import kernel_to
+from mfbench.protocols.kernel import kernel_to, require_features
 from mfbench.protocols.levels import at_level, require_images, shape_at
 from mfbench.protocols.likeness import LPIPS, SSIM, decibels, likeness, mean_value
 from mfbench.protocols.resolution_figures import draw, kept
@@ -162,11 +161,7 @@ def check(
         raise UserError(
             f"{_WHO}: temperature = {temperature}, count = {count}, draws = {draws}: at least 0, 3 and 1"
         )
-    if not isinstance(features, HasFeatures):
-        raise UserError(
-            f"{_WHO}: features = {type(features).__name__} has no features; a classifier with the ability "
-            "HasFeatures, as the defense cnn, is right"
-        )
+    require_features(features, _WHO)
     if judge is not None and not isinstance(judge, PredictsAttributes):
         raise UserError(
             f"{_WHO}: judge = {type(judge).__name__} predicts no attributes; a classifier with the ability "
