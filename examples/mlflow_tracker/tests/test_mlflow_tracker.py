@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,9 @@ methods = ["gaussian", "broken"]
 
 @pytest.fixture
 def package(monkeypatch):
-    """The example on the path, as `pip install -e` would have it."""
+    """The example on the path, as `pip install -e` would have it: of the workers, too."""
     monkeypatch.syspath_prepend(str(SOURCE))
+    monkeypatch.setenv("PYTHONPATH", str(SOURCE), prepend=os.pathsep)
     import mfbench_mlflow
 
     return mfbench_mlflow
