@@ -21,8 +21,8 @@ from mfbench.remote import errands
 from mfbench.remote.clusters import Connection
 from mfbench.remote.greeting import Question
 from mfbench.remote.hands import Hand, Hands, WorkerLostError
-from mfbench.remote.parcels import DamagedParcelError
-from mfbench.remote.post import Post, files_in
+from mfbench.remote.parcels import DamagedParcelError, files_in
+from mfbench.remote.post import Post
 from mfbench.remote.reception import Reception
 from mfbench.remote.settings import Settings
 

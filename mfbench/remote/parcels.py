@@ -12,14 +12,19 @@ What is received is checked before it is put in place under its name, as a whole
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mfbench import artifacts
 from mfbench.paths import cache_root
 from mfbench.plan.values import content_hash
 
 Parcel = dict[str, str]
+
+Places = Mapping[str, str]
+"""Paths of files and folders on this machine, by the SHA-256 of their content."""
 
 CHUNK = 8 << 20
 """Bytes sent at a time."""
@@ -132,3 +137,15 @@ def made_here(key: str) -> list[str]:
 def read_fit_chunk(key: str, name: str, offset: int) -> tuple[bytes, bool]:
     """A part of a fit's artifact on this machine."""
     return read_chunk(str(place_of(fit_parcel(key))), name, offset)
+
+
+def files_in(job: Any) -> dict[str, str]:
+    """The files that a job's parameters name, as `Places`."""
+    if isinstance(job, Mapping):
+        if job.keys() == {"file", "sha256"}:
+            return {job["sha256"]: job["file"]}
+        job = list(job.values())
+    found: dict[str, str] = {}
+    for item in job if isinstance(job, list) else ():
+        found |= files_in(item)
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,7 @@ from distributed import Client
 from mfbench import artifacts
 from mfbench.paths import cache_root
 from mfbench.remote import errands, parcels
-from mfbench.remote.parcels import Parcel
-
-Places = Mapping[str, str]
-"""Paths of files and folders on this machine, by the SHA-256 of their content."""
-
-
-def files_in(job: Any) -> dict[str, str]:
-    """The files that a job's parameters name, as `Places`."""
-    if isinstance(job, Mapping):
-        if job.keys() == {"file", "sha256"}:
-            return {job["sha256"]: job["file"]}
-        job = list(job.values())
-    found: dict[str, str] = {}
-    for item in job if isinstance(job, list) else ():
-        found |= files_in(item)
-    return found
+from mfbench.remote.parcels import Parcel, Places
 
 
 class Post:

@@ -17,7 +17,8 @@ from mfbench.remote import errands
 from mfbench.remote.clusters import Connection
 from mfbench.remote.greeting import Question, disagreement
 from mfbench.remote.hands import Hand, Hands
-from mfbench.remote.post import Places, Post
+from mfbench.remote.parcels import Places
+from mfbench.remote.post import Post
 
 _LOOK_EVERY_S = 5.0
 """How often the scheduler is asked who is there, besides what it tells by itself."""

@@ -120,6 +120,7 @@ COORDINATOR = """
 @pytest.fixture
 def coordinator(tmp_path):
     """Starts `mfbench run` of a suite as a process of its own."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
     script = tmp_path / "coordinator.py"
     script.write_text(textwrap.dedent(COORDINATOR))
 

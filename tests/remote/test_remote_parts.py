@@ -10,8 +10,7 @@ from mfbench import artifacts
 from mfbench.engine.children import Children
 from mfbench.errors import UserError
 from mfbench.remote import greeting, parcels, tasks
-from mfbench.remote.parcels import DamagedParcelError, file_parcel, fit_parcel
-from mfbench.remote.post import files_in
+from mfbench.remote.parcels import DamagedParcelError, file_parcel, files_in, fit_parcel
 from mfbench.remote.settings import read_settings
 from mfbench.wording import Where
 
