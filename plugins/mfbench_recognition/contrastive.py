@@ -45,7 +45,7 @@ class Contrastive(Disentangler):
         iterations: int = 1500,
         people: int = 64,
         temperature: float = 0.1,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 5e-3,
     ) -> None:
         least = {"dimensions": (dimensions, 2), "width": (width, GROUPS), "iterations": (iterations, 0)}
         for name, (value, bound) in (least | {"people": (people, 2)}).items():
