@@ -164,7 +164,8 @@ def draw_sweeps(shown: Shown) -> Figure:
         show(ax, mosaic(images.reshape(-1, *images.shape[2:]), SWEEP))
         full = height + max(1, height // 16)
         marks = [(row + 0.5) * full for row in range(len(images))]
-        ax.set_yticks(marks, text_of(kept["sweep_names"]).split("\n"), fontsize=5)
+        names = text_of(kept["sweep_names"]).replace(" + ", " +|").split("\n")
+        ax.set_yticks(marks, [name.replace("|", "\n") for name in names], fontsize=5)
         ax.tick_params(length=0)
         style.label(ax, title=in_lines(record.label))
     low, high = ENDS
