@@ -13,7 +13,8 @@ from mfbench import ContractError, Defense
 from mfbench_attacks.arguments import require_labels
 from mfbench_attacks.losses import margin
 
-_PROBED = 16
+_PROBED = 8
+"""Images by which a defense is looked at before an attack."""
 _SAME = 1e-6
 _LEAST = 1e-30
 """Of a probability, before its logarithm is taken."""
@@ -88,9 +89,9 @@ def checked_logits(logits: Any, count: int, who: object, call: str) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count or logits.shape[1] < 2:
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ContractError(f"{name} must return logits ({count}, classes), not {found}")
-    missing = int(logits.detach().isnan().any(dim=1).sum())
-    if missing:
-        raise ContractError(f"{name} returned NaN for {missing} of {count} images")
+    nan = logits.detach().isnan()
+    if bool(nan.any()):
+        raise ContractError(f"{name} returned NaN for {int(nan.any(dim=1).sum())} of {count} images")
     return logits
 
 

@@ -54,7 +54,9 @@ class LogitOracle:
         with torch.enable_grad():
             logits = self.answer(x)
             loss = loss_of(self.loss, logits, rows.labels)
-        return Look(margin(logits.detach(), rows.labels), loss.detach(), gradient_of(loss, x))
+        risen = loss.detach()
+        score = risen if self.loss == "margin" else margin(logits.detach(), rows.labels)
+        return Look(score, risen, gradient_of(loss, x))
 
     @torch.no_grad()
     def score(self, x: Tensor, rows: Rows) -> Tensor:
@@ -77,8 +79,8 @@ def usable(gradient: Tensor, rows: Rows, rng: torch.Generator) -> Tensor:
     would spread.
     """
     inside = torch.where(rows.free, gradient, 0)
-    strength = inside.flatten(1).abs().amax(dim=1)
-    sound = (strength > 0) & strength.isfinite()  # NaN and infinities are found by the maximum, too
+    strength = torch.linalg.vector_norm(inside.flatten(1), ord=torch.inf, dim=1)
+    sound = (strength > 0) & (strength < torch.inf)  # NaN is neither
     if bool(sound.all()):
         return inside
     coins = torch.randint(2, inside.shape, generator=rng, device=rng.device).to(inside)
