@@ -5,6 +5,8 @@ Kept arrays, images as bytes (n, channels, h, w): `low`, `original`, and `made:<
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from torch import Tensor
 from mfbench.contracts import Record
 from mfbench.protocols import style
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
-from mfbench.protocols.showing import Kept, in_lines, one_of_each, seeds_of, value_of
+from mfbench.protocols.showing import Kept, one_of_each, seeds_of, value_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +34,8 @@ PANEL = (1.15, 1.15)
 """One image, in inches."""
 TITLE_LINE = 0.13
 """Height of a line of a column's title, in inches."""
+TITLE_LETTERS = 20
+"""Of a line of a column's title: as many as are as wide as an image."""
 
 
 def kept(low: Tensor, originals: Tensor, made: Sequence[Tensor]) -> dict[str, Array]:
@@ -62,11 +66,11 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
 
 def _draw(shown: Shown, factor: int, temperature: float) -> Figure:
     """Rows: images; columns: small image, original, and each method with its draws."""
-    columns = [(record, images[key]) for record, images in shown for key in _draws_of(images)]
+    columns = [(record, key, images[key]) for record, images in shown for key in _draws_of(images)]
     _, images = shown[0]
     titles = [f"{images['low'].shape[3]} x {images['low'].shape[2]}", "original"]
-    titles += [_title(record) for record, _ in columns]
-    pictures = [images["low"], images["original"], *(made for _, made in columns)]
+    titles += [_title(record) if key == "made:0" else "another draw" for record, key, _ in columns]
+    pictures = [images["low"], images["original"], *(made for _, _, made in columns)]
     height = PANEL[1] + TITLE_LINE * max(title.count("\n") for title in titles) / len(images["low"])
     figure, axes = style.new_figure(len(images["low"]), len(pictures), panel=(PANEL[0], height))
     for line, row in zip(axes, zip(*pictures, strict=True)):
@@ -85,5 +89,8 @@ def _draws_of(images: Kept) -> list[str]:
 
 
 def _title(record: Record) -> str:
+    """The method's label in short lines, broken after brackets and equality signs, and two of its numbers."""
+    lines = textwrap.wrap(re.sub(r"([(=])", r"\1 ", record.label), TITLE_LETTERS)
+    label = "\n".join(re.sub(r"([(=]) ", r"\1", line) for line in lines)
     kid, consistency = value_of(record, "kid"), value_of(record, "consistency")
-    return f"{in_lines(record.label)}\nKID {kid:.2g}\nreduced {consistency:.0f} dB"
+    return f"{label}\nKID {kid:.2g}\nreduced {consistency:.0f} dB"

@@ -215,7 +215,7 @@ def test_figures():
     assert set(figures) == {"super_resolution_2x", "super_resolution_4x"}
     figure = figures["super_resolution_4x"]
     titles = [ax.get_title().split("\n")[0] for ax in figure.axes[:6]]
-    assert titles == ["2 x 2", "original", "noisy", "noisy", "noisy", "blurred"]
+    assert titles == ["2 x 2", "original", "noisy", "another draw", "another draw", "blurred"]
     assert len(figure.axes) == 6 * 6
     for each in figures.values():
         each.canvas.draw()
