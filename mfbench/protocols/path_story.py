@@ -74,7 +74,7 @@ def sentence(read: Array, names: Sequence[str], binary: Sequence[bool]) -> str:
     """
     told = []
     for step in range(1, len(read)):
-        for j in np.flatnonzero(read[step] != read[step - 1]):
+        for j in np.flatnonzero(read[step] != read[step - 1]).tolist():
             value = int(read[step, j])
             if value < 0:
                 told.append(f"{names[j]} unclear")

@@ -133,7 +133,7 @@ class SemanticPath(EvaluationProtocol):
         return Measurement(
             values=values,
             scores=scores,
-            arrays=kept(images.unflatten(0, (count, steps)), read, asked.names, truth_val),
+            arrays=kept(images.unflatten(0, (count, steps)), read, asked.names, truth_val),  # type: ignore[no-untyped-call]
             notes=[*notes, *reader.note(most)],
         )
 
@@ -194,7 +194,7 @@ def _on_manifold(
             return checked_scores(likelihood.score(x, rng=streams("scores")), len(x), likelihood)
 
     least = np.quantile(score(data.val.x), ACCEPTED)
-    paths = images.unflatten(0, (-1, steps))
+    paths = images.unflatten(0, (-1, steps))  # type: ignore[no-untyped-call]
     t = torch.linspace(0, 1, steps, device=images.device, dtype=images.dtype)[1:-1]
     t = t.reshape(1, -1, *[1] * (images.ndim - 1))
     blends = (1 - t) * paths[:, :1] + t * paths[:, -1:]

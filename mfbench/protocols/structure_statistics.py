@@ -53,7 +53,10 @@ def _information(counts: Array) -> Array:
     of_a, of_neighbour = share.sum(axis=-1), share.sum(axis=-2)
     entropy = _entropy(of_a)
     shared = entropy + _entropy(of_neighbour) - _entropy(share.reshape(counts.shape))
-    return np.divide(shared, entropy, out=np.zeros_like(shared), where=entropy > 0).clip(min=0.0)
+    information: Array = np.divide(shared, entropy, out=np.zeros_like(shared), where=entropy > 0).clip(
+        min=0.0
+    )
+    return information
 
 
 def _entropy(share: Array) -> Array:

@@ -78,7 +78,7 @@ class Contrastive(Disentangler):
         for done in range(1, self.iterations + 1):
             rows = pairs.draw(self.people).to(x.device)
             codes = normalize(self.network(_changed(x[rows.flatten()], rng)), dim=1)
-            loss = contrast(codes.unflatten(0, (2, -1)), self.temperature)
+            loss = contrast(codes.unflatten(0, (2, -1)), self.temperature)  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -127,7 +127,7 @@ class _Pairs:
     """Rows (2, pairs) of images to be alike: of two of a person's, or of one image twice."""
 
     def __init__(self, identity: Tensor | None, count: int, rng: torch.Generator) -> None:
-        people = torch.arange(count) if identity is None else identity.cpu().unique(return_inverse=True)[1]
+        people = torch.arange(count) if identity is None else identity.cpu().unique(return_inverse=True)[1]  # type: ignore[no-untyped-call]
         self.order = people.argsort(stable=True)
         self.sizes = people.bincount()
         self.starts = self.sizes.cumsum(0) - self.sizes

@@ -29,7 +29,7 @@ class Pixels(Disentangler):
         return x.flatten(1)
 
     def decode(self, z: Tensor) -> Tensor:
-        return z.unflatten(1, self.shape)
+        return z.unflatten(1, self.shape)  # type: ignore[no-untyped-call]
 
 
 class ClassifierFeatures(Disentangler):

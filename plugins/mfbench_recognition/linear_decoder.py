@@ -32,7 +32,7 @@ class LinearDecoder:
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Images (n, *shape)."""
-        return (self.offset + codes @ self.weight).unflatten(1, self.shape)
+        return (self.offset + codes @ self.weight).unflatten(1, self.shape)  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """To be stored under names that begin with "decoder."."""
