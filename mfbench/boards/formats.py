@@ -107,7 +107,7 @@ _METRIC = Struct(
         "better": Maybe(one_of("higher", "lower")),
         "primary": BOOL,
     },
-    optional={"lowest": Maybe(FINITE), "highest": Maybe(FINITE), "p_value": BOOL},
+    optional={"lowest": Maybe(FINITE), "highest": Maybe(FINITE), "p_value": BOOL, "separates": BOOL},
     closed=True,
 )
 _REGISTERED = Struct(

@@ -25,7 +25,7 @@ def plain(value: float | None, digits: int = 4) -> str:
         return "0"
     exponent = _exponent(value, digits)
     if _is_extreme(abs(value)):
-        return _sign(f"{value / 10.0**exponent:.{digits - 1}f}") + _power(exponent)
+        return _sign(f"{_shifted(value, exponent):.{digits - 1}f}") + _power(exponent)
     return _sign(f"{value:,.{max(0, digits - 1 - exponent)}f}")
 
 
@@ -104,9 +104,9 @@ def _symmetric(value: float, width: float) -> str:
     size = max(abs(value), width)
     if _is_extreme(size) or (size < _CROWDED and _decimals(width) >= _MOST_DECIMALS):
         exponent = _exponent(max(abs(value), width), 2)
-        scale = 10.0**exponent
-        decimals = min(_MOST_DECIMALS, _decimals(width / scale))
-        return f"({_fixed(value / scale, decimals)} ± {_fixed(width / scale, decimals)}){_power(exponent)}"
+        value, width = _shifted(value, exponent), _shifted(width, exponent)
+        decimals = min(_MOST_DECIMALS, _decimals(width))
+        return f"({_fixed(value, decimals)} ± {_fixed(width, decimals)}){_power(exponent)}"
     decimals = _decimals(width)
     if decimals > _MOST_DECIMALS:
         return f"{_fixed(value, _MOST_DECIMALS)} ± {plain(width, 2)}"
@@ -116,10 +116,15 @@ def _symmetric(value: float, width: float) -> str:
 def _asymmetric(value: float, low: float, high: float, width: float) -> str:
     largest = max(abs(value), abs(low), abs(high))
     exponent = _exponent(largest, 2) if _is_extreme(largest) else 0
-    decimals = min(_MOST_DECIMALS, _decimals(width / 10.0**exponent))
-    middle, below, above = (_fixed(x / 10.0**exponent, decimals) for x in (value, low, high))
+    decimals = min(_MOST_DECIMALS, _decimals(_shifted(width, exponent)))
+    middle, below, above = (_fixed(_shifted(x, exponent), decimals) for x in (value, low, high))
     text = f"{middle} ({below} to {above})"
     return f"[{text}]{_power(exponent)}" if exponent else text
+
+
+def _shifted(value: float, exponent: int) -> float:
+    """value / 10^exponent; in two steps where that power is 0 in floating point."""
+    return value / 10.0**exponent if exponent > -300 else value * 1e300 / 10.0 ** (exponent + 300)
 
 
 def _decimals(width: float) -> int:

@@ -135,8 +135,8 @@ def test_a_link_shows_its_cell_even_in_a_hidden_column_and_a_filtered_row(page):
     assert len(labels(page, STEPS)) == 15
     box = element(page, ".hit").rect
     assert box["height"] > 0
-    top = page.execute_script("return document.querySelector('.hit').getBoundingClientRect().top")
-    assert 0 < top < 900
+    top = "return document.querySelector('.hit').getBoundingClientRect().top"
+    wait(page, lambda: 0 < page.execute_script(top) < 900)
 
 
 def test_a_row_tells_of_itself_and_the_panel_closes_by_keyboard(page):

@@ -37,4 +37,6 @@ class PCA(mfbench.Disentangler):
 
 @mfbench.hookimpl
 def mfbench_register(registry):
-    registry.disentangler("pca", PCA, summary="principal components", reference="Pearson 1901")
+    registry.disentangler(
+        "principal_components", PCA, summary="principal components", reference="Pearson 1901"
+    )

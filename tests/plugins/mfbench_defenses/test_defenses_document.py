@@ -10,9 +10,10 @@ import mfbench
 from mfbench.registry import load_registry
 
 TEXT = (Path(__file__).parents[3] / "docs" / "defenses.md").read_text()
+NAMES, _, _ = TEXT.partition("| | clean |")  # what follows are results
 ROWS = {
     name: row[0]
-    for row in re.finditer(r"^\| (`\w+`.*?) \|.*\|$", TEXT, re.MULTILINE)
+    for row in re.finditer(r"^\| (`\w+`.*?) \|.*\|$", NAMES, re.MULTILINE)
     for name in re.findall(r"`(\w+)`", row[1])
 }
 
