@@ -24,16 +24,23 @@ def date(bundle: Bundle) -> str:
 
 def how_it_was_run(bundle: Bundle) -> list[str]:
     """Markdown: facts as a table, the commands, earlier runs and the suite folded away."""
-    runs = list(bundle.provenance["runs"].items())
+    runs = runs_in_order(bundle)
     told = pd.DataFrame(
         [(name, escape(text, _LONGEST)) for name, text in facts(bundle) if text], columns=["what", ""]
     )
     parts = [markdown.table(told), "Made by", _commands(bundle)]
     if len(runs) > 1:
-        lines = "\n".join(f"- {run_line(run_id, run)}" for run_id, run in runs)
+        lines = "\n".join(f"- {run_line(run_id, run)}" for run_id, run in runs.items())
         parts.append(markdown.details(f"The {len(runs)} runs behind it", lines))
     parts.append(markdown.details("The suite", markdown.fence(bundle.suite_text, "toml")))
     return parts
+
+
+def runs_in_order(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
+    """The runs behind a board as they began: a file keeps them by their names, a store as it likes."""
+    return dict(
+        sorted(bundle.provenance["runs"].items(), key=lambda each: (str(each[1]["started"]), each[0]))
+    )
 
 
 def latest_run(bundle: Bundle) -> Mapping[str, Any]:
@@ -86,7 +93,7 @@ def _commands(bundle: Bundle) -> str:
 
 def commands(bundle: Bundle) -> tuple[list[str], list[str]]:
     """Lines of a shell, to be copied: how the board was made, and how it is checked."""
-    argvs = [run["argv"] for run in bundle.provenance["runs"].values() if run["suite"] == bundle.suite]
+    argvs = [run["argv"] for run in runs_in_order(bundle).values() if run["suite"] == bundle.suite]
     # How the program was started says nothing to others: its own name does.
     runs = dict.fromkeys(shlex.join(["mfbench", *map(str, argv[1:])]) for argv in argvs if argv)
     made = [*map(markdown.one_line, runs or [f"mfbench run {bundle.suite}.toml"]), "mfbench publish"]

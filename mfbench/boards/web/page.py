@@ -68,7 +68,7 @@ def board_page(bundle: Bundle, tables: Sequence[Table]) -> bytes:
         facts=[(name, text) for name, text in history.facts(bundle) if text],
         made=made,
         checked=checked,
-        runs=[_inline(history.run_line(*run)) for run in bundle.provenance["runs"].items()],
+        runs=[_inline(history.run_line(*run)) for run in history.runs_in_order(bundle).items()],
         suite=bundle.suite_text,
         files=_FILES,
     )
