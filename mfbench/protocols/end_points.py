@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +21,16 @@ from mfbench.identity import canonical
 TIMES = (1.0, 0.7, 0.4, 0.1)
 """At which a model is asked about x_T, to tell it from others."""
 
-Draw = Callable[[], Tensor]
+
+@dataclass(frozen=True)
+class Ends:
+    """Samples (n, *shape) at t = 0 in data space, and the rows sent through the network for them."""
+
+    points: Tensor
+    rows: int
+
+
+Draw = Callable[[], Ends]
 Key = tuple[type[Sampler], str, float, str]
 
 
@@ -30,11 +40,11 @@ class EndPoints:
     def __init__(self, at_most: int = 32, largest: int = 2**26) -> None:
         self.at_most = at_most
         self.largest = largest
-        self._known: OrderedDict[Key, Tensor] = OrderedDict()
+        self._known: OrderedDict[Key, Ends] = OrderedDict()
 
     def recall(
         self, sampler: Sampler, generator: DiffusionModel, start: Tensor, step: float, draw: Draw
-    ) -> Tensor:
+    ) -> Ends:
         """What `draw()` gives, from memory where it was drawn before."""
         parameters = plain_parameters(sampler)
         if parameters is None or start.numel() > self.largest:
@@ -45,10 +55,10 @@ class EndPoints:
         self._known.move_to_end(key)
         while len(self._known) > self.at_most or self._size() > self.largest:
             self._known.popitem(last=False)
-        return self._known[key].clone()
+        return replace(self._known[key], points=self._known[key].points.clone())
 
     def _size(self) -> int:
-        return sum(points.numel() for points in self._known.values())
+        return sum(ends.points.numel() for ends in self._known.values())
 
 
 def plain_parameters(sampler: Sampler) -> str | None:

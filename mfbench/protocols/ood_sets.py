@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mfbench.contracts import Dataset
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.ood_names import distinct_names
 from mfbench.protocols.ood_part import Part
+from mfbench.protocols.ood_twins import dealt_rows
 from mfbench.protocols.ood_validation import require_apart, require_unshared
 
 NEAR, FAR, VALIDATION = "near mean", "far mean", "validation mean"
@@ -49,10 +50,12 @@ def ood_sets(
     validation: Sequence[Dataset],
     count: int | None,
 ) -> Sets:
-    """The sets as they are measured, at most `count` samples of each.
+    """The sets as they are measured, at most `count` samples of each; none of them shows the same sample as
+    another one, changed.
 
-    UserError where there are none or too few samples, where two are the same, and where a validation set
-    shows what is tested; Unsupported where an unseen set differs from the seen one in shape or history.
+    UserError where there are none or too few samples, where two are the same or share some of their classes,
+    and where a validation set shows what is tested; Unsupported where an unseen set differs from the seen one
+    in shape or history.
     """
     if not against:
         raise UserError("ood_auroc: against is empty; name at least one other data set")
@@ -63,21 +66,32 @@ def ood_sets(
     names += distinct_names([*tested_sets, *validation])[len(names) :]
     for name, other in zip(names[1:], [*near, *against, *validation]):
         require_alike(names[0], data, name, other)
+    rows = dealt_rows(tested_sets, [each.test for each in tested_sets])
     device = data.test.x
-
-    def tested(name: str, each: Dataset) -> Part:
-        return Part(name, each, each.test.x[:count].to(device))
-
-    seen, *unseen = (tested(*pair) for pair in zip(names, tested_sets))
+    seen, *unseen = (
+        Part(name, each, each.test.x[own[:count]].to(device))
+        for name, each, own in zip(names, tested_sets, rows)
+    )
+    _require_enough([seen, *unseen], "test")
     chosen_by: list[Part] = []
     if validation:
+        of_val = zip([names[0], *names[1 + len(unseen) :]], [data, *validation])
+        whole = [Part(CHOSEN_BY + name, each, each.val.x) for name, each in of_val]
+        require_apart(whole[1:], [seen, *unseen])
+        rows = dealt_rows([part.data for part in whole], [part.data.val for part in whole])
         chosen_by = [
-            Part(CHOSEN_BY + name, each, each.val.x[:count].to(device))
-            for name, each in [(names[0], data), *zip(names[1 + len(unseen) :], validation)]
+            replace(part, x=part.x[own[:count]].to(device)) for part, own in zip(whole, rows, strict=True)
         ]
-        require_apart(chosen_by[1:], [seen, *unseen])
+        _require_enough(chosen_by, "choose by")
         require_unshared(chosen_by[1:], [seen, *unseen])
     return Sets(seen, tuple(unseen[: len(near)]), tuple(unseen[len(near) :]), tuple(chosen_by))
+
+
+def _require_enough(parts: Sequence[Part], use: str) -> None:
+    for part in parts:
+        if len(part.x) < 2:
+            count = f"{len(part.x)} sample{'' if len(part.x) == 1 else 's'}"
+            raise UserError(f"ood_auroc: {part.name}: {count} to {use}; two or more a set are needed")
 
 
 def require_alike(name: str, data: Dataset, other_name: str, other: Dataset) -> None:

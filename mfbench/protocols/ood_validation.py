@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from mfbench.contracts import Dataset
 from mfbench.errors import UserError
 from mfbench.protocols.ood_part import Part
+from mfbench.protocols.ood_twins import may_share
 
 
 def require_apart(validation: Sequence[Part], tested: Sequence[Part]) -> None:
@@ -17,18 +17,11 @@ def require_apart(validation: Sequence[Part], tested: Sequence[Part]) -> None:
     """
     for part in validation:
         for other in tested:
-            if part.data.name == other.data.name and not _other_classes(part.data, other.data):
+            if may_share(part.data, other.data):
                 raise UserError(
                     f"ood_auroc: {part.name} is no set to choose by, as {other.name} is tested; two sets of "
                     "one name count as different where both say their `classes` and share none of them"
                 )
-
-
-def _other_classes(one: Dataset, other: Dataset) -> bool:
-    mine, theirs = (each.parameters.get("classes") for each in (one, other))
-    if not mine or not theirs or set(mine) & set(theirs):
-        return False
-    return one.parameters.get("labels") == other.parameters.get("labels")
 
 
 def require_unshared(validation: Sequence[Part], tested: Sequence[Part]) -> None:

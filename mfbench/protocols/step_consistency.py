@@ -40,7 +40,6 @@ from mfbench.contracts import (
     EvaluationProtocol,
     Measurement,
     Metric,
-    NoisePredictor,
     PredictsAttributes,
     Record,
     Ref,
@@ -52,7 +51,7 @@ from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_samples
 from mfbench.protocols.counting import CountingPredictor
 from mfbench.protocols.draws import Streams
-from mfbench.protocols.end_points import EndPoints
+from mfbench.protocols.end_points import EndPoints, Ends
 from mfbench.protocols.energy import energy_to
 from mfbench.protocols.sample_figures import kept
 from mfbench.protocols.step_attributes import METRICS as ATTRIBUTE_METRICS
@@ -130,8 +129,9 @@ class StepConsistency(EvaluationProtocol):
         if clock.timing_only:
             return Measurement()
 
-        counter = CountingPredictor(generator.predictor)
-        samples = end_points(method, generator, counter, start, step, streams)
+        adaptive = method.evaluations_per_step is None
+        ends = known_ends(method, generator, start, 1.0 if adaptive else step, streams)
+        samples = ends.points
         held_out, others = data.test.x[:HELD_OUT], data.val.x[:HELD_OUT]
         values = [
             energy_to(samples, held_out).as_value("energy_distance"),
@@ -140,12 +140,11 @@ class StepConsistency(EvaluationProtocol):
         scores: dict[str, Array] = {}
         notes = remarks(method, step)
         if method.deterministic:
-            adaptive = method.evaluations_per_step is None
             exact = own = samples  # where running the same thing again could only give the same
             if not (adaptive and is_same(method, reference)):
-                exact = known_end_points(reference, generator, start, streams)
+                exact = known_ends(reference, generator, start, 1.0, streams).points
             if not adaptive and step != 1:
-                own = known_end_points(method, generator, start[:own_count], streams)
+                own = known_ends(method, generator, start[:own_count], 1.0, streams).points
             own = own[:own_count]
             scores = {"samples": distances(samples, exact)}
             values += [*to_exact(scores["samples"], streams), to_own(distances(samples[: len(own)], own))]
@@ -154,7 +153,7 @@ class StepConsistency(EvaluationProtocol):
                 values, notes = [*values, *found], [*notes, *said]
             if classifier is not None:
                 values += judged(classifier, samples, exact, own, data.test)
-        return Measurement(values, scores, kept(samples, held_out), nfe=counter.rows / count, notes=notes)
+        return Measurement(values, scores, kept(samples, held_out), nfe=ends.rows / count, notes=notes)
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Samples over h, and error (of images also PSNR) against h and against NFE with the fitted order."""
@@ -217,26 +216,21 @@ def starts(count: int, data: Dataset, streams: Streams) -> Tensor:
     return torch.randn(count, *data.shape, generator=rng, device=streams.device, dtype=dtype)
 
 
-def end_points(
-    sampler: Sampler,
-    generator: DiffusionModel,
-    predictor: NoisePredictor,
-    start: Tensor,
-    step: float,
-    streams: Streams,
-) -> Tensor:
-    """The samples at t = 0 in data space, checked; noise, where a sampler uses any, is the same for all."""
-    x = sampler.sample(predictor, start.clone(), step=step, rng=streams("noise"))
-    return generator.to_data(checked_samples(x, tuple(start.shape), sampler))
+def known_ends(
+    sampler: Sampler, generator: DiffusionModel, start: Tensor, step: float, streams: Streams
+) -> Ends:
+    """Where the sampler carries `start`, checked; noise, where it uses any, is the same for all.
 
+    Of a deterministic sampler at h = 1, an adaptive one's whatever its steps are, not drawn again where this
+    process knows them.
+    """
 
-def known_end_points(sampler: Sampler, generator: DiffusionModel, start: Tensor, streams: Streams) -> Tensor:
-    """The same at h = 1, without counting; not drawn again where this process knows them."""
+    def draw_them() -> Ends:
+        counter = CountingPredictor(generator.predictor)
+        x = sampler.sample(counter, start.clone(), step=step, rng=streams("noise"))
+        return Ends(generator.to_data(checked_samples(x, tuple(start.shape), sampler)), counter.rows)
 
-    def draw_them() -> Tensor:
-        return end_points(sampler, generator, generator.predictor, start, 1.0, streams)
-
-    return _known.recall(sampler, generator, start, 1.0, draw_them)
+    return _known.recall(sampler, generator, start, step, draw_them) if step == 1 else draw_them()
 
 
 def is_same(one: Sampler, other: Sampler) -> bool:

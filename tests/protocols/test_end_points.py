@@ -10,7 +10,7 @@ from mfbench_diffusion.ddim import DDIM
 from mfbench_diffusion.rk4 import RungeKutta4
 from protocol_fakes import Normal, fitted
 
-from mfbench.protocols.end_points import EndPoints
+from mfbench.protocols.end_points import EndPoints, Ends
 
 START = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
 
@@ -27,7 +27,7 @@ class Drawn:
 
     def __call__(self):
         self.times += 1
-        return torch.full((5, 2), float(self.times))
+        return Ends(torch.full((5, 2), float(self.times)), self.times)
 
 
 @pytest.fixture
@@ -92,8 +92,10 @@ def test_large_ones_are_not_kept():
 def test_what_is_given_away_can_be_written_to():
     memory, draw = EndPoints(), Drawn()
     for _ in range(2):
-        memory.recall(DDIM(), exact(), START, 1.0, draw).zero_()
-    assert torch.equal(memory.recall(DDIM(), exact(), START, 1.0, draw), torch.ones(5, 2))
+        memory.recall(DDIM(), exact(), START, 1.0, draw).points.zero_()
+    again = memory.recall(DDIM(), exact(), START, 1.0, draw)
+    assert torch.equal(again.points, torch.ones(5, 2))
+    assert again.rows == 1
 
 
 def test_all_together_are_kept_within_bounds():

@@ -33,8 +33,7 @@ def evaluate(method, step=1.0, count=200, clock=None, generator=EXACT, seed=0, *
         generator=generator,
         step=step,
         count=count,
-        reference=Oracle(),
-        **parameters,
+        **{"reference": Oracle()} | parameters,
     )
 
 
@@ -67,6 +66,31 @@ def test_the_reference_itself_has_no_distance():
     values = values_of(measurement)
     assert values["distance", ""].value == values["self_distance", ""].value == 0.0
     assert measurement.notes == ["adaptive: chooses its own steps whatever h is"]
+
+
+def test_what_costs_most_is_drawn_once_and_counted_at_every_step(monkeypatch):
+    """The adaptive solution at any h, and a sampler's own result at h = 1, asked for or compared with."""
+    drawn = []
+    sample = Oracle.sample
+
+    def counted(self, predictor, x_start, **asked):
+        drawn.append(len(x_start))
+        return sample(self, predictor, x_start, **asked)
+
+    monkeypatch.setattr(Oracle, "sample", counted)
+    oracle, reference = Oracle(tolerance=3e-7), Oracle(tolerance=2e-7)  # known to no other test
+    first, *others = [evaluate(oracle, step=step, reference=reference) for step in (1, 5, 20)]
+    assert len(drawn) == 2
+    assert first.nfe > 10
+    assert all(other.nfe == first.nfe and other.values == first.values for other in others)
+    calls = []
+    closed = Shifted.sample
+    monkeypatch.setattr(Shifted, "sample", lambda self, *a, **k: calls.append(k) or closed(self, *a, **k))
+    method = Shifted()
+    method.tag = 7  # another key than in other tests
+    for step in (1, 4, 8):
+        evaluate(method, step=step)
+    assert [call["step"] for call in calls] == [1, 4, 8]
 
 
 def test_distances_to_the_solution_and_to_the_own_first_step():
@@ -122,6 +146,8 @@ def test_all_samplers_are_given_the_same_start():
     seen = []
 
     class Watching(ClosedForm):
+        evaluations_per_step = 1
+
         def sample(self, predictor, x_start, *, step, rng=None):
             seen.append(x_start.clone())
             x_start.zero_()  # a sampler that works in place spoils nobody's start
