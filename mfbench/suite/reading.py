@@ -15,6 +15,7 @@ from typing import Any
 
 from mfbench.errors import UserError
 from mfbench.registry.loading import resolve_source
+from mfbench.suite.definitions import expand
 from mfbench.suite.fields import (
     Reader,
     as_is,
@@ -113,7 +114,8 @@ def parse_suite(text: str, folder: Path, where: Where, settings: Sequence[str] =
 def build_suite(
     raw: dict[str, Any], folder: Path, where: Where, text: str, settings: Sequence[str] = ()
 ) -> Suite:
-    """The suite of parsed TOML, which the settings change in place; `text` is what it was parsed from."""
+    """The suite of parsed TOML, which is changed in place; `text` is what it was parsed from."""
+    raw = expand(raw, where)
     overrides = read_overrides(settings)
     apply_overrides(raw, overrides)
     read_table(where, raw, {"suite": as_is, "run": as_is, "executor": as_is}, required=("suite", "run"))
