@@ -23,7 +23,7 @@ MOST_MS = 200
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium with its console kept, or a skip that says what is missing."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (mfbench[test])")
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is missing (mfbench[browser])")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
