@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mfbench.errors import UserError
@@ -22,6 +21,7 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     RuntimeError,
+    ValueError,  # a name that no file can have
 )
 
 
@@ -79,11 +79,10 @@ def _leaves(name: str) -> bool:
 
 
 def _move_in(source: Path, folder: Path) -> None:
-    for path in _files_below(source):
-        target = folder / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-
-
-def _files_below(folder: Path) -> Iterable[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """A folder that is not there yet arrives as a whole: no half of it is left if this is ended."""
+    for path in list(source.iterdir()):
+        target = folder / path.name
+        if path.is_dir() and target.is_dir():
+            _move_in(path, target)
+        else:
+            path.replace(target)

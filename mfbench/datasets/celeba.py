@@ -13,15 +13,16 @@ same layout work. `mfbench data check celeba` says whether the lists are the off
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from mfbench.datasets.archives import extract
 from mfbench.datasets.celeba_lists import PARTS, FaceLists, read_lists
-from mfbench.datasets.decoding import DecodedFiles, require_whole
+from mfbench.datasets.decoding import DecodedFiles, read_header, require_whole
 from mfbench.datasets.hashes import file_hash, folder_hash
 from mfbench.datasets.images import RawImages
 from mfbench.datasets.preprocessing import Channels
@@ -70,6 +71,7 @@ class CelebA(StoredImages):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         upside_down: bool = False,
         count: int | None = None,
         test_count: int | None = None,
@@ -84,6 +86,7 @@ class CelebA(StoredImages):
             channels=channels,
             jpeg_quality=jpeg_quality,
             dequantise=dequantise,
+            jpeg_size=jpeg_size,
             upside_down=upside_down,
             count=count,
             test_count=test_count,
@@ -151,13 +154,13 @@ class CelebA(StoredImages):
 
     @classmethod
     def check(cls, folder: Path) -> Sequence[str]:
-        """Lists that are missing or not the official ones, and images that are missing."""
+        """Lists that are missing or not the official ones, images that are missing or damaged."""
         wrong = list(problems(cls.sources, folder, cls.name))
         images = folder / _IMAGES
         found = sum(1 for _ in images.glob("*.jpg")) if images.is_dir() else 0
         if found != _OFFICIAL_COUNT:
             wrong.append(f"{images}: holds {found} of {_OFFICIAL_COUNT} images (*.jpg)")
-        return wrong
+        return [*wrong, *_damaged(images)]
 
     @classmethod
     def unverified(cls, folder: Path) -> Sequence[str]:
@@ -165,3 +168,24 @@ class CelebA(StoredImages):
         if not (folder / _IMAGES).is_dir():
             return []
         return [f"{_IMAGES}/*.jpg have no published SHA-256, only the archive they came in has"]
+
+
+_MOST_TOLD = 10
+
+
+def _damaged(images: Path) -> Sequence[str]:
+    """The first images that are damaged or of another size, a line each."""
+
+    def problems_of(path: Path) -> Iterator[str]:
+        try:
+            require_whole(path)
+            header = read_header(path)
+        except UserError as problem:
+            yield str(problem)
+            return
+        if (header.height, header.width) != (_HEIGHT, _WIDTH):
+            yield f"{path}: is {header.height} x {header.width}, not {_HEIGHT} x {_WIDTH} (height x width)"
+
+    found = (problem for path in sorted(images.glob("*.jpg")) for problem in problems_of(path))
+    told = list(islice(found, _MOST_TOLD + 1))
+    return [*told[:_MOST_TOLD], *([f"{images}: and more of them"] if len(told) > _MOST_TOLD else [])]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mfbench.datasets.damage import said
 from mfbench.datasets.images import Labels
 from mfbench.errors import UserError
 
@@ -42,7 +43,7 @@ def read_lists(attribute_file: Path, partition_file: Path, identity_file: Path) 
 
 def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[bool]]]:
     lines = _lines(path)
-    if len(lines) < 3 or len(lines[0]) != 1 or not lines[0][0].isdecimal():
+    if len(lines) < 3 or len(lines[0]) != 1 or not _is_number(lines[0][0]):
         raise UserError(f"{path}: line 1 must be the number of images, line 2 the names of the attributes")
     attribute_names = tuple(lines[1])
     rows = {}
@@ -63,7 +64,7 @@ def _column(path: Path, names: list[str], wanted_by: Path) -> Labels:
     """The number behind each name, in the order of `names`, of which each must be there."""
     found = {}
     for number, words in enumerate(_lines(path), start=1):
-        if len(words) != 2 or not words[1].isdecimal():
+        if len(words) != 2 or not _is_number(words[1]):
             raise UserError(f"{path}, line {number}: expected a file and a number, found {' '.join(words)!r}")
         found[words[0]] = int(words[1])
     lacking = next((name for name in names if name not in found), None)
@@ -77,11 +78,21 @@ def _lines(path: Path) -> list[list[str]]:
         text = path.read_text(encoding="ascii")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: no text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({said(error)})") from None
     return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def _is_number(word: str) -> bool:
+    """Whether it is a natural number that 64 bits hold."""
+    return word.isdecimal() and len(word) <= _DIGITS
+
+
+_DIGITS = 18
 
 
 def _file_name(path: Path, number: int, name: str) -> str:
     """A name that leads nowhere else."""
-    if "/" in name or "\\" in name or name in (".", ".."):
+    if not name.isprintable() or "/" in name or "\\" in name or name in (".", ".."):
         raise UserError(f"{path}, line {number}: {name!r} must be the name of a file, not a path")
     return name

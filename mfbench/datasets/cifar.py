@@ -6,22 +6,25 @@ are memory-mapped: nothing is read that is not asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfbench.datasets.archives import extract
 from mfbench.datasets.cifar_names import COARSE, FINE, TEN
+from mfbench.datasets.collected import CollectedImages
 from mfbench.datasets.images import RawImages
-from mfbench.datasets.npz import read_npz, require_bytes
+from mfbench.datasets.npz import read_npz, require_bytes, require_numbers
 from mfbench.datasets.preprocessing import Channels
 from mfbench.datasets.sources import SourceFile
 from mfbench.datasets.stored import StoredImages
 from mfbench.errors import UserError
 
 _PIXELS = 3 * 32 * 32
+_JPEG_EACH = 200
 
 
 def read_records(path: Path, label_bytes: int) -> NDArray[np.uint8]:
@@ -65,7 +68,7 @@ class CifarImages(StoredImages):
         if all(source.is_right(folder, cls.name) for source in cls.sources):
             return
         if not cls.archive.is_right(folder, cls.name):
-            cls.archive.fetch(folder)
+            cls.archive.fetch(folder, cls.name)
         archive = folder / cls.archive.path
         extract(archive, archive.parent)
         archive.unlink()
@@ -132,6 +135,7 @@ class Cifar100(CifarImages):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         classes: list[int] | None = None,
         upside_down: bool = False,
         count: int | None = None,
@@ -144,6 +148,7 @@ class Cifar100(CifarImages):
             channels=channels,
             jpeg_quality=jpeg_quality,
             dequantise=dequantise,
+            jpeg_size=jpeg_size,
             classes=classes,
             upside_down=upside_down,
             count=count,
@@ -157,12 +162,11 @@ class Cifar100(CifarImages):
         return (1, FINE) if self._fine else (0, COARSE)
 
 
-class Cifar10Jpeg(StoredImages):
+class Cifar10Jpeg(CollectedImages):
     """2,000 test images of CIFAR-10, 200 a class, decoded from JPEG (quality 75): not the original pixels."""
 
     name = "cifar10_jpeg"
     native = (3, 32, 32)
-    official = ("all",)
     from_quality = 75
     # Passed on as one array by those who made it; nobody publishes a SHA-256 of it.
     sources = (SourceFile("cifar10_jpeg/cifar10_jpeg_test_2k.npz"),)
@@ -175,12 +179,26 @@ class Cifar10Jpeg(StoredImages):
     def from_jpeg(self) -> bool:
         return True
 
-    def part(self, name: str) -> RawImages:
-        path = self.path(self.sources[0])
+    @classmethod
+    def read(cls, path: Path) -> RawImages:
         arrays = read_npz(path, {"images": (None, 32, 32, 3), "labels": (None,), "classes": (10,)})
-        images, labels = require_bytes(path, "images", arrays["images"]), arrays["labels"].astype(np.int64)
-        if not (labels.min() >= 0 and labels.max() < len(TEN)):
-            raise UserError(f"{path}: labels lie between {labels.min()} and {labels.max()}, not 0 and 9")
-        classes = tuple(np.char.decode(np.asarray(arrays["classes"], dtype="S"), "ascii").tolist())
+        images = require_bytes(path, "images", arrays["images"])
+        labels = require_numbers(path, "labels", arrays["labels"], 0, len(TEN) - 1)
         pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return RawImages(pixels, y=labels, names={"classes": classes})
+        return RawImages(pixels, y=labels, names={"classes": _names(path, arrays["classes"])})
+
+    @classmethod
+    def oddities(cls, images: RawImages) -> Sequence[str]:
+        assert images.y is not None
+        counts = np.bincount(images.y, minlength=len(TEN))
+        if counts.tolist() == [_JPEG_EACH] * len(TEN):
+            return ()
+        return [f"holds {len(images)} images, not {_JPEG_EACH} of each of {len(TEN)} classes"]
+
+
+def _names(path: Path, classes: NDArray[Any]) -> tuple[str, ...]:
+    """Of the classes, as text."""
+    try:
+        return tuple(np.char.decode(np.asarray(classes, dtype="S"), "ascii").tolist())
+    except (ValueError, TypeError):  # UnicodeError is a ValueError
+        raise UserError(f"{path}: array 'classes' is {classes.dtype}, not ten names in ASCII") from None

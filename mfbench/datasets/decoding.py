@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mfbench.datasets.damage import said
 from mfbench.datasets.preprocessing import Levels
 from mfbench.errors import UserError
 
@@ -21,10 +24,13 @@ _RGB_MODES = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 def decode(path: Path) -> Levels:
     """(1, h, w) of a grey image, (3, h, w) of any other, upright as EXIF says, without its transparency.
 
-    UserError, naming the file, where it cannot be decoded to its last pixel, or has more than 8 bits.
+    UserError, naming the file, where it cannot be decoded to its last pixel, or has more than 8 bits, and
+    where a JPEG or PNG file is damaged in the middle, which Pillow alone passes over.
     """
-    try:
-        with Image.open(path) as image:
+    content = _content(path)
+    with _named(path):
+        _require_sound(content)
+        with Image.open(io.BytesIO(content)) as image:
             if image.mode not in (*_GREY_MODES, *_RGB_MODES):
                 raise UserError(
                     f"{path}: its pixels are of Pillow's mode {image.mode!r}, not 8-bit grey or RGB"
@@ -32,32 +38,89 @@ def decode(path: Path) -> Levels:
             image.load()
             upright = ImageOps.exif_transpose(image)
             levels = np.asarray(upright.convert("L" if image.mode in _GREY_MODES else "RGB"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except UnidentifiedImageError:
-        raise UserError(f"{path}: no image, or damaged from its beginning") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: damaged image ({error})") from None
     return levels[None] if levels.ndim == 2 else levels.transpose(2, 0, 1)
 
 
 def require_whole(path: Path) -> None:
-    """UserError, naming the file, where it is cut off or no image.
+    """UserError, naming the file, where it is cut off, damaged as far as its format can tell, or no image.
 
-    A JPEG or PNG file that begins and ends as it should is believed without being decoded: a folder is looked
-    through in a hundredth of the time, before a run starts. Damage in between is met when it is decoded.
+    What is compressed in a JPEG file is read to its end without making pixels of it, and a PNG file's
+    checksums are compared: a folder is looked through before a run starts. Other formats are decoded.
     """
-    with path.open("rb") as stream:
-        start = stream.read(len(_PNG[0]))
-        stream.seek(-min(_END, stream.seek(0, os.SEEK_END)), os.SEEK_END)
-        end = stream.read()
-    if not any(start.startswith(first) and last in end for first, last in (_JPEG, _PNG)):
+    content = _content(path)
+    with _named(path):
+        checked = _require_sound(content)
+    if not checked:
         decode(path)
 
 
-_JPEG, _PNG = (b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND")
-"""How a file begins, and what is among its last bytes."""
-_END = 64
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself before its pixels. jpeg: whether they are compressed by JPEG."""
+
+    jpeg: bool
+    height: int
+    width: int
+
+
+def read_header(path: Path) -> Header:
+    """By the file's content, whatever its name ends in; UserError, naming the file, where it is no image."""
+    with _named(path), Image.open(path) as image:
+        compression = image.info.get("compression") if image.format == "TIFF" else None
+        jpeg = image.format in ("JPEG", "MPO") or compression in ("jpeg", "tiff_jpeg")
+        return Header(jpeg, image.height, image.width)
+
+
+def _content(path: Path) -> bytes:
+    with _named(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside, as one line that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: no image, or damaged from its beginning") from None
+    except Exception as error:  # a reader of images may stumble over a damaged file in any way
+        raise UserError(f"{path}: damaged image ({said(error)})") from None
+
+
+def _require_sound(content: bytes) -> bool:
+    """Whether the format tells damage in the middle; an exception where there is some."""
+    if content.startswith(_JPEG):
+        return _read_jpeg_strictly(content)
+    if content.startswith(_PNG):
+        with Image.open(io.BytesIO(content)) as image:
+            image.verify()
+        return True
+    return False
+
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+"""How a file begins."""
+
+
+def _read_jpeg_strictly(content: bytes) -> bool:
+    """An exception for what libjpeg merely warns of: too few or too many bytes, codes that do not exist.
+
+    It is asked for an eighth of the size: all codes are read, and hardly a pixel is made. False for a header
+    that is damaged or of a kind that only Pillow reads.
+    """
+    try:
+        _, _, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return False
+    target = "CMYK" if colours in ("CMYK", "YCCK") else "GRAY"
+    simplejpeg.decode_jpeg(
+        content, target, fastdct=True, fastupsample=True, min_height=1, min_width=1, min_factor=8
+    )
+    return True
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,18 @@ class DrawnImages(ImageDataset):
         channels: Channels,
         jpeg_quality: int | None,
         dequantise: bool,
+        jpeg_size: int | None,
         seed: int,
     ) -> None:
         """`drawn_size`: where it is not `size`, pictures are drawn at it and reduced, as photographs are."""
         self.native = (self.colours, drawn_size or size, drawn_size or size)
         super().__init__(
-            size=size, channels=channels, jpeg_quality=jpeg_quality, dequantise=dequantise, seed=seed
+            size=size,
+            channels=channels,
+            jpeg_quality=jpeg_quality,
+            dequantise=dequantise,
+            jpeg_size=jpeg_size,
+            seed=seed,
         )
         checked_counts(count, test_count)
         if size < _SMALLEST:

@@ -50,6 +50,7 @@ class SyntheticFaces(DrawnImages):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         test_count: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -71,6 +72,7 @@ class SyntheticFaces(DrawnImages):
             channels=channels,
             jpeg_quality=jpeg_quality,
             dequantise=dequantise,
+            jpeg_size=jpeg_size,
             seed=seed,
         )
         _check(renderings, probability, nuisance, labels)

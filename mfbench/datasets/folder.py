@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mfbench.contracts import FileRef
-from mfbench.datasets.decoding import decode, require_whole
+from mfbench.datasets.decoding import Header, decode, read_header, require_whole
 from mfbench.datasets.hashes import folder_hash
 from mfbench.datasets.images import Labels, RawImages
 from mfbench.datasets.preprocessing import Levels, Pixels, Preprocessing, Shape
@@ -40,6 +40,7 @@ class ImageFolder(StoredImages):
         channels: Literal["grey", "rgb"] = "rgb",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         count: int | None = None,
         test_count: int | None = None,
         seed: int = 0,
@@ -51,6 +52,7 @@ class ImageFolder(StoredImages):
             channels=channels,
             jpeg_quality=jpeg_quality,
             dequantise=dequantise,
+            jpeg_size=jpeg_size,
             count=count,
             test_count=test_count,
             seed=seed,
@@ -81,10 +83,27 @@ class ImageFolder(StoredImages):
             raise UserError(f"{self.folder}: holds no image ({', '.join(SUFFIXES)})")
         return names
 
+    def check_preprocessing(self) -> None:
+        """What can be said without the images, whose sizes differ: each is checked when it is prepared."""
+        self.preprocessing.check_choices()
+        if self.native[1] < 1:
+            raise UserError(f"size = {self.native[1]}: at least 1")
+
+    @cached_property
+    def _headers(self) -> list[Header]:
+        return [read_header(self.folder / name) for name in self._names]
+
     @property
     def from_jpeg(self) -> bool:
-        """Whether any file is a JPEG, by its ending."""
-        return any(name.lower().endswith((".jpg", ".jpeg")) for name in self._names)
+        """Whether any file is a JPEG, by its content."""
+        return any(header.jpeg for header in self._headers)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Of all images if they pass through JPEG here, of those that are JPEG otherwise."""
+        again = self.preprocessing.jpeg_quality is not None
+        sides = [min(header.height, header.width) for header in self._headers if again or header.jpeg]
+        return min(sides), max(sides)
 
     def part(self, name: str) -> RawImages:
         paths = [self.folder / each for each in self._names]

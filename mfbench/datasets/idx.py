@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mfbench.datasets.damage import said
 from mfbench.datasets.hashes import damaged_gzip
 from mfbench.datasets.images import RawImages
 from mfbench.datasets.sources import SourceFile
@@ -23,28 +24,53 @@ from mfbench.datasets.stored import StoredImages
 from mfbench.errors import UserError
 
 _UNSIGNED_BYTE = 8
+_MOST_DIMENSIONS = 8
+_CHUNK = 1 << 20
+
+MOST_BYTES = 1 << 30
+"""Of one file: more than any set in this layout has, and a small gzip file can say any size."""
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array in a gzipped IDX file of unsigned bytes; UserError for anything else, naming the file."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as stream:
+            shape = _read_shape(path, stream)
+            count = math.prod(shape)
+            values = stream.read(count) if count <= MOST_BYTES else b""
+            following = len(values) + _skip(stream)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged_gzip(path, error) from None
-    if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
-        raise UserError(
-            f"{path}: no IDX file of unsigned bytes (it begins with {content[:4].hex(' ') or 'nothing'})"
-        )
-    start = 4 + 4 * content[3]
-    if len(content) < start:
-        raise UserError(f"{path}: its IDX header of {start} bytes is cut off after {len(content)}")
-    shape = struct.unpack(f">{content[3]}I", content[4:start])
-    if len(content) - start != math.prod(shape):
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({said(error)})") from None
+    if not count:
+        raise UserError(f"{path}: its header says that it holds nothing")
+    if following != count or count > MOST_BYTES:
         sizes = " x ".join(map(str, shape))
+        raise UserError(f"{path}: its header says {sizes} = {count} bytes, {following} follow")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _read_shape(path: Path, stream: gzip.GzipFile) -> tuple[int, ...]:
+    begin = stream.read(4)
+    if len(begin) < 4 or begin[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
         raise UserError(
-            f"{path}: its header says {sizes} = {math.prod(shape)} bytes, {len(content) - start} follow"
+            f"{path}: no IDX file of unsigned bytes (it begins with {begin.hex(' ') or 'nothing'})"
         )
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    dimensions = begin[3]
+    if dimensions > _MOST_DIMENSIONS:
+        raise UserError(f"{path}: its IDX header says {dimensions} dimensions, at most {_MOST_DIMENSIONS}")
+    sizes = stream.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise UserError(
+            f"{path}: its IDX header of {4 + 4 * dimensions} bytes is cut off after {4 + len(sizes)}"
+        )
+    return struct.unpack(f">{dimensions}I", sizes)
+
+
+def _skip(stream: gzip.GzipFile) -> int:
+    """The bytes from here to the end, none of which are kept."""
+    return sum(map(len, iter(lambda: stream.read(_CHUNK), b"")))
 
 
 class IdxImages(StoredImages):
@@ -63,7 +89,7 @@ class IdxImages(StoredImages):
             raise UserError(
                 f"{label_file}: {labels.shape} labels for the {len(images)} images of {image_file.name}"
             )
-        if labels.max(initial=0) >= len(self.classes):
+        if labels.max() >= len(self.classes):
             raise UserError(f"{label_file}: a label is {labels.max()}, beyond {len(self.classes)} classes")
         return RawImages(images[:, None], y=labels.astype(np.int64), names={"classes": self.classes})
 

@@ -69,18 +69,28 @@ class ImageDataset(Dataset):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         seed: int = 0,
     ) -> None:
-        """See `preprocessing.Preprocessing`; UserError where `size` would enlarge the images."""
+        """See `preprocessing.Preprocessing`; UserError where a size would enlarge the images."""
         super().__init__(seed=seed)
-        self.preprocessing = Preprocessing(size, channels, jpeg_quality, dequantise)
+        self.preprocessing = Preprocessing(size, channels, jpeg_quality, dequantise, jpeg_size)
         self.parameters = asdict(self.preprocessing)
-        self.preprocessing.check(self.native)
+        self.check_preprocessing()
         self.shape = self.preprocessing.shape(self.native)
+
+    def check_preprocessing(self) -> None:
+        """UserError where the preprocessing cannot be done to these images."""
+        self.preprocessing.check(self.native)
 
     @property
     def from_jpeg(self) -> bool:
         return False
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The shorter sides, in pixels, of the smallest and the largest image as it is stored or drawn."""
+        return min(self.native[1:]), min(self.native[1:])
 
     @property
     def history(self) -> ImageHistory:
@@ -92,7 +102,17 @@ class ImageDataset(Dataset):
             jpeg=again or self.from_jpeg,
             jpeg_quality=chosen.jpeg_quality if again else self.from_quality,
             dequantised=chosen.dequantise,
+            jpeg_scale=self._jpeg_scale if again or self.from_jpeg else None,
         )
+
+    @property
+    def _jpeg_scale(self) -> tuple[float, float]:
+        """How far the images are reduced after their last JPEG, at least and at most."""
+        chosen = self.preprocessing
+        if chosen.size is None:
+            return 1.0, 1.0
+        least, most = (chosen.jpeg_size,) * 2 if chosen.jpeg_size is not None else self.sides
+        return least / chosen.size, most / chosen.size
 
     def raw(self, split: str) -> RawImages:
         """The images of "train", "val" or "test" as they are stored or drawn; the same for the same seed."""

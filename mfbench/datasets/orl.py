@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
+from mfbench.datasets.collected import CollectedImages
 from mfbench.datasets.images import RawImages
-from mfbench.datasets.npz import read_npz, require_bytes
+from mfbench.datasets.npz import read_npz, require_bytes, require_numbers
 from mfbench.datasets.sources import SourceFile
-from mfbench.datasets.stored import StoredImages
 
 _HEIGHT, _WIDTH = 112, 92
+_PEOPLE, _EACH = 40, 10
 
 
-class OrlFaces(StoredImages):
+class OrlFaces(CollectedImages):
     """ORL faces: 400 images of 40 people, 112 x 92 grey; train, val and test show different people.
 
     The label y and the identity are both the person, 0 to 39 for s1 to s40.
@@ -20,7 +24,6 @@ class OrlFaces(StoredImages):
 
     name = "orl_faces"
     native = (1, _HEIGHT, _WIDTH)
-    official = ("all",)
     # Collected from the laboratory's PGM files into one array; nobody publishes a SHA-256 of that.
     sources = (SourceFile("orl_faces/orl_faces_400.npz"),)
     how_to_get = (
@@ -29,13 +32,25 @@ class OrlFaces(StoredImages):
         "att_faces.zip (docs/datasets.md shows how)"
     )
 
-    def part(self, name: str) -> RawImages:
-        path = self.path(self.sources[0])
+    @classmethod
+    def read(cls, path: Path) -> RawImages:
         arrays = read_npz(path, {"images": (None, _HEIGHT, _WIDTH), "subject": (None,), "index": (None,)})
-        people, person = np.unique(arrays["subject"], return_inverse=True)
+        subject = require_numbers(path, "subject", arrays["subject"], 1, _PEOPLE)
+        require_numbers(path, "index", arrays["index"], 1, _EACH)
+        people, person = np.unique(subject, return_inverse=True)
         return RawImages(
             require_bytes(path, "images", arrays["images"])[:, None],
             y=person.astype(np.int64),
             identity=person.astype(np.int64),
             names={"classes": tuple(f"s{number}" for number in people)},
         )
+
+    @classmethod
+    def oddities(cls, images: RawImages) -> Sequence[str]:
+        assert images.y is not None
+        counts = np.bincount(images.y)
+        if counts.tolist() == [_EACH] * _PEOPLE:
+            return ()
+        return [
+            f"holds {len(images)} images of {len(counts)} people, not {_EACH} of each of {_PEOPLE}",
+        ]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mfbench.datasets.damage import said
 from mfbench.datasets.hashes import file_hash
 from mfbench.datasets.images import Labels, RawImages
-from mfbench.paths import cache_root, write_atomically
+from mfbench.paths import cache_root
 
 
 def recall(digest: str, split: str) -> RawImages | None:
@@ -37,18 +39,40 @@ def recall(digest: str, split: str) -> RawImages | None:
 
 
 def remember(digest: str, split: str, images: RawImages) -> None:
-    """Keep a split."""
+    """Keep a split; where that does not work (a full disk), say so once and go on without."""
     path = _path(digest, split)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(_to_tensors(images), temporary)
-        header = {"sha256": file_hash(temporary), "names": {k: list(v) for k, v in images.names.items()}}
-        temporary.replace(path)
-        write_atomically(path.with_suffix(".json"), json.dumps(header))
-    except OSError:
+        with _beside(path) as temporary:
+            save_file(_to_tensors(images), temporary)
+            header = {"sha256": file_hash(temporary), "names": {k: list(v) for k, v in images.names.items()}}
+            with _beside(path.with_suffix(".json")) as described:
+                described.write_text(json.dumps(header))
+                temporary.replace(path)
+                described.replace(path.with_suffix(".json"))
+    except (OSError, SafetensorError) as error:  # safetensors reports what the system says in its own way
+        _warn_once(path.parent.parent, said(error))
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name to write to before it becomes `path`; what is left there is removed, whatever happens."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+_warned: set[Path] = set()
+
+
+def _warn_once(folder: Path, reason: str) -> None:
+    if folder not in _warned:
+        _warned.add(folder)
+        message = f"{folder}: prepared images cannot be kept ({reason}); they are made anew each time"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def _path(digest: str, split: str) -> Path:

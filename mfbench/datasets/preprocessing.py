@@ -3,7 +3,9 @@
     uint8 -> JPEG re-encode -> channels -> central square -> antialiased resize -> [0, 1] -> dequantise
 
 The order is fixed. JPEG comes first, at the native size, because that is where the sets that arrive as JPEG
-went through it. Channels come before the resize, so that less is resized. Every step up to [0, 1] takes and
+went through it. What it leaves depends on how far the image is reduced afterwards, so a set whose native
+size is larger than the other side's is reduced to `jpeg_size` before (central square, antialiased resize).
+Channels come before the resize, so that less is resized. Every step up to [0, 1] takes and
 gives 8-bit levels: a resized set left in floats would lie off the grid k / 255 on which a set at its native
 size lies, and an out-of-distribution score could tell the two by that alone. It is also what makes
 dequantisation mean the same for both.
@@ -61,22 +63,40 @@ class Preprocessing:
 
     size: height and width in pixels, at most the native ones: images are never enlarged.
     jpeg_quality: 1 to 95, Pillow's scale.
+    jpeg_size: height and width at which JPEG is applied, from `size` to the native ones; native otherwise.
     """
 
     size: int | None = None
     channels: Channels = "native"
     jpeg_quality: int | None = None
     dequantise: bool = False
+    jpeg_size: int | None = None
 
     def check(self, native: Shape) -> None:
         """UserError where this cannot be done to images of the native shape."""
+        self.check_choices()
         smaller = min(native[1:])
-        if self.size is not None and not 1 <= self.size <= smaller:
-            raise UserError(
-                f"size = {self.size}: between 1 and {smaller}, the native size; images are never enlarged"
-            )
+        for name, size in (("size", self.size), ("jpeg_size", self.jpeg_size)):
+            if size is not None and not 1 <= size <= smaller:
+                raise UserError(
+                    f"{name} = {size}: between 1 and {smaller}, the native size; images are never enlarged"
+                )
+
+    def check_choices(self) -> None:
+        """UserError where this can be done to no image."""
         if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 95:
             raise UserError(f"jpeg_quality = {self.jpeg_quality}: between 1 and 95")
+        if self.jpeg_size is None:
+            return
+        if self.jpeg_quality is None or self.size is None:
+            lacking = "jpeg_quality" if self.jpeg_quality is None else "size"
+            raise UserError(
+                f"jpeg_size = {self.jpeg_size}: the size at which JPEG is applied; set {lacking} too"
+            )
+        if self.jpeg_size < self.size:
+            raise UserError(
+                f"jpeg_size = {self.jpeg_size}: at least size = {self.size}; images are never enlarged"
+            )
 
     def shape(self, native: Shape) -> Shape:
         """The shape of what comes out."""
@@ -99,6 +119,8 @@ class Preprocessing:
         return made
 
     def _chunk_levels(self, pixels: Levels) -> Levels:
+        if self.jpeg_size is not None:
+            pixels = resize(central_square(pixels), self.jpeg_size)
         if self.jpeg_quality is not None:
             pixels = reencode(pixels, self.jpeg_quality)
         if self.channels != "native":

@@ -59,9 +59,15 @@ class SourceFile:
             return False
         return True
 
-    def fetch(self, root: Path) -> None:
-        """Download it; UserError in one line where that does not work."""
-        fetch(self.urls, root / self.path, self.sha256, gunzip=self.gunzip)
+    def fetch(self, root: Path, name: str) -> None:
+        """Download it; UserError, in one line, says why that fails and what is wrong with what is there."""
+        try:
+            fetch(self.urls, root / self.path, self.sha256, gunzip=self.gunzip)
+        except UserError as failure:
+            if not (root / self.path).exists():
+                raise
+            wrong = next(problems([self], root, name), None)
+            raise UserError(f"{wrong}; {failure}" if wrong else str(failure)) from None
 
 
 def problems(sources: Sequence[SourceFile], root: Path, name: str) -> Iterator[str]:

@@ -36,6 +36,7 @@ class SplitImages(ImageDataset):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         classes: list[int] | None = None,
         upside_down: bool = False,
         count: int | None = None,
@@ -49,7 +50,12 @@ class SplitImages(ImageDataset):
         upside_down: top and bottom exchanged before all else. Both make near out-of-distribution pairs.
         """
         super().__init__(
-            size=size, channels=channels, jpeg_quality=jpeg_quality, dequantise=dequantise, seed=seed
+            size=size,
+            channels=channels,
+            jpeg_quality=jpeg_quality,
+            dequantise=dequantise,
+            jpeg_size=jpeg_size,
+            seed=seed,
         )
         checked_counts(count, test_count)
         own = {"classes": classes, "upside_down": upside_down, "count": count, "test_count": test_count}

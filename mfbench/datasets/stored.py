@@ -48,7 +48,7 @@ class StoredImages(SplitImages):
         if wrong and cls.how_to_get:
             raise UserError(f"{cls.name} cannot be downloaded: {cls.how_to_get.format(folder=folder)}")
         for source in wrong:
-            source.fetch(folder)
+            source.fetch(folder, cls.name)
 
     @classmethod
     def missing(cls, folder: Path) -> Sequence[str]:
@@ -63,11 +63,12 @@ class StoredImages(SplitImages):
     @classmethod
     def unverified(cls, folder: Path) -> Sequence[str]:
         """A line for each file without a published SHA-256: that it is the right one cannot be told."""
-        return [
-            f"{source.path} has no published SHA-256; its own is {source.hash(folder, cls.name)}"
-            for source in cls.sources
-            if not source.sha256 and (folder / source.path).is_file()
-        ]
+        remarks = []
+        for source in cls.sources:
+            if not source.sha256 and source.is_right(folder, cls.name):
+                found = source.hash(folder, cls.name)
+                remarks.append(f"{source.path} has no published SHA-256; its own is {found}")
+        return remarks
 
     @staticmethod
     def path(source: SourceFile | str) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mfbench.datasets.damage import said
 from mfbench.datasets.images import RawImages
 from mfbench.datasets.sources import SourceFile
 from mfbench.datasets.stored import StoredImages
@@ -39,18 +41,35 @@ class Svhn(StoredImages):
 
 def read_mat(path: Path) -> RawImages:
     """X (32, 32, 3, n) and y (n, 1), where 10 stands for the digit 0; UserError for anything else."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
+        told = {name: (shape, kind) for name, shape, kind in whosmat(str(path))}
+        _check_told(path, told)  # before memory is taken for what a damaged header says
         stored: dict[str, Any] = loadmat(str(path), variable_names=("X", "y"))
+        images, labels = stored["X"], stored["y"].ravel()
+    except UserError:
+        raise
     except Exception as error:  # whatever the reader stumbles over in a damaged file, IndexError included
-        raise UserError(f"{path}: damaged, or no MATLAB 5 file ({error})") from None
-    if not {"X", "y"} <= stored.keys():
-        raise UserError(f"{path}: must hold X and y, as the cropped digits of SVHN do")
-    images, labels = stored["X"], stored["y"].ravel()
-    if images.ndim != 4 or images.shape[:3] != (32, 32, 3) or images.dtype != np.uint8:
-        raise UserError(f"{path}: X is {images.dtype} of shape {images.shape}, not uint8 (32, 32, 3, n)")
-    if labels.shape != images.shape[3:] or not (labels.min() >= 1 and labels.max() <= 10):
+        raise UserError(f"{path}: damaged, or no MATLAB 5 file ({said(error)})") from None
+    if not np.isin(labels, range(1, 11)).all():
         raise UserError(f"{path}: y must hold {images.shape[3]} labels from 1 to 10")
     pixels = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
     return RawImages(pixels, y=(labels % 10).astype(np.int64), names={"classes": tuple("0123456789")})
+
+
+def _check_told(path: Path, told: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """UserError where the headers of X and y are not those of SVHN."""
+    if not {"X", "y"} <= told.keys():
+        raise UserError(f"{path}: must hold X and y, as the cropped digits of SVHN do")
+    shape, kind = told["X"]
+    count = shape[3] if len(shape) == 4 else 0
+    if shape[:3] != (32, 32, 3) or not 1 <= count <= _MOST or kind != "uint8":
+        raise UserError(f"{path}: X is {kind} of shape {shape}, not uint8 (32, 32, 3, n)")
+    if told["y"][0] not in ((count, 1), (1, count)) or told["y"][1] not in _NUMBERS:
+        raise UserError(f"{path}: y must hold {count} labels from 1 to 10")
+
+
+_NUMBERS = ("double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_MOST = 1_000_000
+"""Images in one file; the largest of the published ones has 531,131."""

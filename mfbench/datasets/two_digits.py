@@ -43,6 +43,7 @@ class DigitPairs(ImageDataset):
         channels: Channels = "native",
         jpeg_quality: int | None = None,
         dequantise: bool = False,
+        jpeg_size: int | None = None,
         test_count: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -50,7 +51,9 @@ class DigitPairs(ImageDataset):
 
         held_out: pairs such as "05" that are in the test only. size: of one digit.
         """
-        self._digits = self.single(size=size, channels=channels, jpeg_quality=jpeg_quality, seed=seed)
+        self._digits = self.single(
+            size=size, channels=channels, jpeg_quality=jpeg_quality, jpeg_size=jpeg_size, seed=seed
+        )
         depth, height, width = self._digits.shape
         self.native = (depth, height, 2 * width)
         super().__init__(dequantise=dequantise, seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from image_fakes import jpeg_bytes, smooth_image
 
 from mfbench.contracts import Dataset
 from mfbench.contracts.history import ImageHistory
@@ -11,6 +12,7 @@ from mfbench.datasets.cifar import Cifar10, Cifar10Jpeg
 from mfbench.datasets.digits import Digits
 from mfbench.datasets.faces import SyntheticFaces
 from mfbench.datasets.folder import ImageFolder
+from mfbench.datasets.orl import OrlFaces
 from mfbench.datasets.sprites import DSpritesLike
 from mfbench.datasets.two_digits import TwoDigits8x8
 
@@ -22,14 +24,24 @@ from mfbench.datasets.two_digits import TwoDigits8x8
         (Digits(channels="rgb", dequantise=True), (False, False, None, True)),
         (DSpritesLike(size=16, count=40), (False, False, None, False)),
         (SyntheticFaces(size=16), (True, False, None, False)),
-        (SyntheticFaces(size=16, channels="grey", jpeg_quality=60), (False, True, 60, False)),
+        (SyntheticFaces(size=16, channels="grey", jpeg_quality=60), (False, True, 60, False, (1, 1))),
+        (SyntheticFaces(size=16, drawn_size=64, jpeg_quality=60), (True, True, 60, False, (4, 4))),
+        (
+            SyntheticFaces(size=16, drawn_size=64, jpeg_quality=60, jpeg_size=32),
+            (True, True, 60, False, (2, 2)),
+        ),
         (Cifar10(), (True, False, None, False)),
-        (Cifar10(jpeg_quality=75), (True, True, 75, False)),
-        (Cifar10Jpeg(), (True, True, 75, False)),
-        (Cifar10Jpeg(jpeg_quality=40), (True, True, 40, False)),
-        (CelebA(size=64), (True, True, None, False)),
-        (CelebA(size=64, jpeg_quality=75), (True, True, 75, False)),
-        (TwoDigits8x8(channels="rgb", jpeg_quality=75), (False, True, 75, False)),
+        (Cifar10(jpeg_quality=75), (True, True, 75, False, (1, 1))),
+        (Cifar10Jpeg(), (True, True, 75, False, (1, 1))),
+        (Cifar10Jpeg(size=16), (True, True, 75, False, (2, 2))),
+        (OrlFaces(size=16, jpeg_quality=75), (False, True, 75, False, (5.75, 5.75))),
+        (OrlFaces(jpeg_quality=75), (False, True, 75, False, (1, 1))),
+        (Cifar10Jpeg(jpeg_quality=40), (True, True, 40, False, (1, 1))),
+        (CelebA(size=64), (True, True, None, False, (2.1875, 2.1875))),
+        (CelebA(size=64, jpeg_quality=75), (True, True, 75, False, (2.1875, 2.1875))),
+        (CelebA(size=64, jpeg_quality=75, jpeg_size=64), (True, True, 75, False, (1, 1))),
+        (TwoDigits8x8(channels="rgb", jpeg_quality=75), (False, True, 75, False, (1, 1))),
+        (TwoDigits8x8(size=4, jpeg_quality=75, jpeg_size=6), (False, True, 75, False, (1.5, 1.5))),
         (TwoDigits8x8(dequantise=True), (False, False, None, True)),
     ],
 )
@@ -39,12 +51,49 @@ def test_what_sets_tell(data, told):
 
 
 def test_a_folder_has_been_through_jpeg_where_any_of_its_files_is_one(tmp_path):
-    (tmp_path / "a.png").touch()
+    smooth_image(90, 80).save(tmp_path / "a.png")
+    plain = ImageFolder(folder=str(tmp_path), size=20, jpeg_quality=75)
+    assert plain.history == ImageHistory(True, True, 75, False, (4, 4))
     assert ImageFolder(folder=str(tmp_path)).history == ImageHistory(True, False, None, False)
-    (tmp_path / "b.JPG").touch()
-    assert ImageFolder(folder=str(tmp_path), channels="grey").history == ImageHistory(
-        False, True, None, False
-    )
+    (tmp_path / "b.png").write_bytes(jpeg_bytes(smooth_image(50, 40)))  # by content, whatever its name
+    grey = ImageFolder(folder=str(tmp_path), size=20, channels="grey")
+    assert grey.history == ImageHistory(False, True, None, False, (2, 2))
+    again = ImageFolder(folder=str(tmp_path), size=20, jpeg_quality=75)
+    assert again.history == ImageHistory(True, True, 75, False, (2, 4))
+    same = ImageFolder(folder=str(tmp_path), size=20, jpeg_quality=75, jpeg_size=30)
+    assert same.history == ImageHistory(True, True, 75, False, (1.5, 1.5))
+    assert [there for there, _, _ in again.history.differences(same.history)] == [
+        "is reduced 2 to 4 times after JPEG"
+    ]
+
+
+def test_a_png_named_jpg_has_not_been_through_jpeg_and_a_tiff_may_have(tmp_path):
+    smooth_image(90, 80).save(tmp_path / "a.jpg", "PNG")
+    smooth_image(90, 80).save(tmp_path / "b.tif", compression="tiff_lzw")
+    assert not ImageFolder(folder=str(tmp_path)).history.jpeg
+    smooth_image(90, 80).save(tmp_path / "b.tif", compression="jpeg")
+    assert ImageFolder(folder=str(tmp_path)).history.jpeg
+
+
+def test_scales_may_differ_by_five_percent():
+    one = ImageHistory(True, True, 75, False, (2.0, 2.0))
+
+    def remedies(least, most):
+        other = ImageHistory(True, True, 75, False, (least, most))
+        forth, back = (list(a.differences(b)) for a, b in ((one, other), (other, one)))
+        assert len(forth) == len(back)
+        return [(there, remedy) for _, there, remedy in forth]
+
+    assert remedies(2.0, 2.0) == remedies(2.1, 2.1) == remedies(1.91, 2.09) == []
+    assert remedies(2.0, 2.2) == [
+        (
+            "is reduced 2 to 2.2 times after JPEG",
+            "jpeg_quality and jpeg_size = 2 x size on the side reduced more",
+        )
+    ]
+    assert len(remedies(1.9, 1.9)) == len(remedies(5.75, 5.75)) == 1
+    unknown = ImageHistory(True, True, 75, False)
+    assert list(one.differences(unknown)) == list(unknown.differences(one)) == []
 
 
 def test_points_tell_nothing():

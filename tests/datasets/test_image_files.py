@@ -261,7 +261,7 @@ def test_svhn_layout(root):
             {"X": np.zeros((32, 32, 12), dtype=np.uint8)},
             "X is uint8 of shape (32, 32, 12), not uint8 (32, 32",
         ),
-        ({"X": np.zeros((32, 32, 3, 12))}, "X is float64 of shape"),
+        ({"X": np.zeros((32, 32, 3, 12))}, "X is double of shape"),
     ],
 )
 def test_svhn_files_of_other_content_are_refused(root, changed, message):

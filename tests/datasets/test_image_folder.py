@@ -79,7 +79,7 @@ def test_content_and_names_enter_the_digest(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (jpeg_bytes(smooth_image(60, 60))[:700], "13.jpg: damaged image (image file is truncated"),
+        (jpeg_bytes(smooth_image(60, 60))[:700], "13.jpg: damaged image (Premature end of JPEG file"),
         (b"GIF", "13.jpg: no image, or damaged from its beginning"),
         (jpeg_bytes(smooth_image(60, 20)), "13.jpg: size = 24: between 1 and 20, the native size"),
     ],
@@ -105,7 +105,7 @@ def test_files_cut_off_are_found_without_decoding_the_whole_ones(folder, file, m
     path.write_bytes(path.read_bytes()[:-80])
     with pytest.raises(UserError, match=rf"{path.name}: damaged image"):
         _ = ImageFolder(folder=str(folder)).digest
-    assert decoded == [path]
+    assert decoded == []
 
 
 def test_what_cameras_append_to_a_jpeg_is_no_damage(folder):
