@@ -27,6 +27,12 @@ def _register_classifiers(registry: Registrar) -> None:
         reference="He et al. 2016",
     )
     registry.defense(
+        "coarse_cnn",
+        "mfbench_defenses.coarse:CoarseCNN",
+        summary="the same at half of the resolution, undefended",
+        reference="He et al. 2016",
+    )
+    registry.defense(
         "attribute_cnn",
         "mfbench_defenses.attribute_cnn:AttributeCNN",
         summary="the same with a head for every attribute: what edited images are judged by",
@@ -37,6 +43,12 @@ def _register_classifiers(registry: Registrar) -> None:
         "mfbench_defenses.trained:CutoutCNN",
         summary="the same, trained with boxes painted over: what masking defenses ask",
         reference="DeVries and Taylor 2017",
+    )
+    registry.defense(
+        "masked_cnn",
+        "mfbench_defenses.trained:MaskedCNN",
+        summary="the same, trained under the pairs of masks that double masking puts on",
+        reference="Xiang et al. 2022",
     )
     registry.defense(
         "adversarial_training",
@@ -101,6 +113,12 @@ def _register_maskers(registry: Registrar) -> None:
         "mfbench_defenses.masking:DoubleMasking",
         summary="two rounds of masks, of which one covers the patch; with a certificate",
         reference="Xiang et al. 2022 (PatchCleanser)",
+    )
+    registry.defense(
+        "band_masking",
+        "mfbench_defenses.masking:BandMasking",
+        summary="the same with bands across the image, and a score where masks decide nothing",
+        reference="after Xiang et al. 2022",
     )
 
 

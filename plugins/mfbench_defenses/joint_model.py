@@ -48,6 +48,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
         iterations: int,
         batch_size: int,
         learning_rate: float,
+        coarse: bool,
     ) -> None:
         require_at_least(self.who, 1, latent=latent, width=width)
         require_at_least(self.who, 2, batch_size=batch_size)
@@ -59,12 +60,15 @@ class JointModel(Defense, Reconstructor, HasFeatures):
         self.iterations = iterations
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.coarse = coarse
 
     def build(self, spec: DataSpec) -> None:
         """Unsupported where the data are no images, or have no classes."""
         self.classes = classes_of_images(spec, self.who)
         with torch.random.fork_rng(devices=[]):  # layers draw when made; `fit` draws again, from its rng
-            network = JointNetwork(spec.shape, self.classes, latent=self.latent, width=self.width)
+            network = JointNetwork(
+                spec.shape, self.classes, latent=self.latent, width=self.width, coarse=self.coarse
+            )
         dtype = spec.dtype or torch.float32
         self._use(network.to(spec.device, dtype))
         self.quantiles = torch.zeros(QUANTILES, device=spec.device, dtype=dtype)
@@ -86,7 +90,7 @@ class JointModel(Defense, Reconstructor, HasFeatures):
 
     def _train(self, x: Tensor, y: Tensor, rng: torch.Generator, progress: Progress) -> None:
         network = self.network.train().requires_grad_(True)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, self.iterations))
         batches = shuffled_batches(x, y, self.batch_size, self.iterations, rng)
         for done, (images, labels) in enumerate(batches, 1):
@@ -147,7 +151,7 @@ class JointVAE(JointModel, HasELBO):
 
     `weight`: lambda, of the cross-entropy of one image; `variance`: v, of p(x | z). `latent` numbers a code;
     `width`: channels at full size; `iterations`: steps of Adam on `batch_size` images, the rate falling from
-    `learning_rate` to 0 as a cosine.
+    `learning_rate` to 0 as a cosine; `coarse`: as of `JointNetwork`, for small budgets.
     """
 
     who: ClassVar[str] = "joint_vae"
@@ -161,8 +165,9 @@ class JointVAE(JointModel, HasELBO):
         iterations: int = 3000,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
+        coarse: bool = False,
     ) -> None:
-        super().__init__(latent, width, weight, iterations, batch_size, learning_rate)
+        super().__init__(latent, width, weight, iterations, batch_size, learning_rate, coarse)
         require_above(self.who, 0, variance=variance)
         self.variance = variance
 
@@ -207,8 +212,9 @@ class JointAutoencoder(JointModel):
         iterations: int = 3000,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
+        coarse: bool = False,
     ) -> None:
-        super().__init__(latent, width, weight, iterations, batch_size, learning_rate)
+        super().__init__(latent, width, weight, iterations, batch_size, learning_rate, coarse)
 
     def loss(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         z = self.features(x)

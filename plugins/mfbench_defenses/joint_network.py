@@ -16,22 +16,24 @@ class JointNetwork(nn.Module):
     """x (n, channels, height, width) in [0, 1] -> code -> x again, and logits.
 
     Encoder and decoder are residual, on as many levels as the image's size asks for; `latent` numbers a code,
-    `width` channels at full size. The encoder gives a mean and a log standard deviation. `shift` and `scale`
+    `width` channels at full size. `coarse`: there is nothing at full size but the image, of which two by two pixels are
+    read and drawn at once; `width` is then that of half the size. The encoder gives a mean and a log standard deviation. `shift` and `scale`
     are those of the data, taken to 0 and 1 first.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, shape: Sequence[int], classes: int, *, latent: int, width: int) -> None:
+    def __init__(self, shape: Sequence[int], classes: int, *, latent: int, width: int, coarse: bool = False) -> None:
         super().__init__()
         self.register_buffer("shift", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
-        sizes = _sizes(shape)
+        self.size = (shape[1], shape[2])
+        sizes = _sizes(shape)[1:] if coarse else _sizes(shape)
         channels = [width * min(2**level, WIDEST) for level in range(len(sizes))]
         (height, wide), deepest = sizes[-1], channels[-1]
         self.encoder = nn.Sequential(
-            nn.Conv2d(shape[0], width, 3, padding=1),
+            _stem(shape[0], width, coarse),
             nn.ReLU(),
             *(Residual(*pair, stride=2) for pair in pairwise(channels)),
             nn.Flatten(),
@@ -44,7 +46,7 @@ class JointNetwork(nn.Module):
                 Enlarging(*pair, size)
                 for pair, size in zip(pairwise(channels[::-1]), sizes[-2::-1], strict=True)
             ),
-            nn.Conv2d(width, shape[0], 3, padding=1),
+            *_drawing(width, shape[0], coarse),
             nn.Sigmoid(),
         )
         self.head = nn.Linear(latent, classes)
@@ -57,12 +59,27 @@ class JointNetwork(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """The images that codes (n, latent) draw, in [0, 1]."""
         x: Tensor = self.decoder(z)
-        return x
+        height, width = self.size
+        return x[..., :height, :width]  # an odd side has half a pair too much
 
     def classify(self, z: Tensor) -> Tensor:
         """Logits (n, classes) of codes: h_psi."""
         logits: Tensor = self.head(z)
         return logits
+
+
+def _stem(inputs: int, width: int, coarse: bool) -> nn.Module:
+    return (
+        nn.Conv2d(inputs, width, 5, stride=2, padding=2)
+        if coarse
+        else nn.Conv2d(inputs, width, 3, padding=1)
+    )
+
+
+def _drawing(width: int, outputs: int, coarse: bool) -> list[nn.Module]:
+    if not coarse:
+        return [nn.Conv2d(width, outputs, 3, padding=1)]
+    return [nn.Conv2d(width, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)]
 
 
 class Enlarging(nn.Module):
@@ -86,7 +103,7 @@ class Enlarging(nn.Module):
 def _sizes(shape: Sequence[int]) -> list[tuple[int, int]]:
     """(height, width) of every level, from the image's own down."""
     sizes = [(shape[1], shape[2])]
-    for _ in range(halvings(shape)):
+    for _ in range(max(1, halvings(shape))):
         height, width = sizes[-1]
         sizes.append((-(-height // 2), -(-width // 2)))
     return sizes

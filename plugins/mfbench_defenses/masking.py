@@ -6,7 +6,7 @@ Security 2022) takes masks of which one surely covers the patch, and proves some
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mfbench import Certifies, DataSpec, HasSurrogate, Ref, Threat, UserError
 from mfbench_defenses.arguments import require_at_least, required
-from mfbench_defenses.boxes import box_masks, boxes_of, painted
+from mfbench_defenses.boxes import boxes_of, painted
 from mfbench_defenses.classifying import BeforeClassifier
+from mfbench_defenses.masks import band_of, checked_patch, covering_masks, holding, patch_on
 
 _AT_ONCE = 4096
 """Masked images classified at once."""
@@ -61,8 +62,9 @@ class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):
 
     First round: the image under each of the masks; where all agree, that is the answer. Otherwise each mask
     whose label is not the majority's is tried together with every other: a minority label on which all of
-    those agree is the answer, and the majority's otherwise. An answer is certified where the classifier is
-    right under all pairs of masks (their theorem 1), if each of the threat's masks lies inside one of ours.
+    those agree is the answer, and the majority's otherwise. An answer is certified where, for each of the
+    threat's masks, the classifier is right under one of ours that holds it paired with any of ours (what the
+    proof of their theorem 1 uses).
 
     `patch`: (height, width) in pixels, None: a quarter of the height, half of the width. `masks`: a side.
     `defended_logits` are the mean logits of the first round, with the answer's raised above all others; the
@@ -78,21 +80,14 @@ class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):
     ) -> None:
         super().__init__(classifier)
         require_at_least("double_masking", 1, masks=masks)
-        if patch is not None and (len(patch) != 2 or min(patch) < 1):
-            raise UserError(
-                f"double_masking: patch = {list(patch)}: height and width in pixels, at least 1 each"
-            )
-        self.patch = None if patch is None else (patch[0], patch[1])
+        self.patch = checked_patch("double_masking", patch)
         self.count = masks
         self.fill = fill
 
     def build(self, spec: DataSpec) -> None:
         super().build(spec)
-        height, width = spec.shape[1:]
-        patch = self.patch or (max(1, height // 4), max(1, width // 2))
-        if patch[0] > height or patch[1] > width:
-            raise UserError(f"double_masking: a patch of {patch} pixels on images of {(height, width)}")
-        self.masks = covering_masks((height, width), patch, self.count).to(spec.device)
+        patch = patch_on("double_masking", self.patch, spec.shape)
+        self.masks = covering_masks((spec.shape[1], spec.shape[2]), patch, self.count).to(spec.device)
 
     def defended_logits(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
         first = self._first_round(x)
@@ -114,18 +109,20 @@ class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):
     @torch.no_grad()
     def _answers(self, x: Tensor, labels: Tensor) -> Tensor:
         """(n,) of labels (n, masks) under one mask."""
-        votes = torch.zeros(len(x), self.classes, device=x.device, dtype=torch.int64)
-        votes.scatter_add_(1, labels, torch.ones_like(labels))
-        majority = votes.argmax(1)
-        answers = majority.clone()
-        settled = torch.zeros_like(majority, dtype=torch.bool)
+        majority = majority_of(labels, self.classes)
+        found = self._proven(x, labels, labels != majority[:, None])
+        return torch.where(found < 0, majority, found)
+
+    def _proven(self, x: Tensor, labels: Tensor, allowed: Tensor) -> Tensor:
+        """(n,): the first of labels (n, masks), where `allowed`, on which all pairs with its mask agree, or -1."""
+        found = torch.full_like(labels[:, 0], -1)
         for place, mask in enumerate(self.masks):
-            tried = (~settled & (labels[:, place] != majority)).nonzero()[:, 0]
+            tried = ((found < 0) & allowed[:, place]).nonzero()[:, 0]
             if len(tried):
-                agree = self._agree(self._under(x[tried], mask), labels[tried, place])
-                answers[tried] = torch.where(agree, labels[tried, place], answers[tried])
-                settled[tried] = agree
-        return answers
+                own = labels[tried, place]
+                agree = self._agree(self._under(x[tried], mask), own)
+                found[tried] = torch.where(agree, own, -1)
+        return found
 
     def _agree(self, x: Tensor, labels: Tensor) -> Tensor:
         """(n,) bool: x, one mask painted already, has its label under each further mask, too."""
@@ -138,35 +135,89 @@ class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):
 
     @torch.no_grad()
     def certify(self, x: Tensor, y: Tensor, threat: Threat) -> Tensor:
-        """False for all where one of the threat's masks is inside none of ours."""
-        certified = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        if threat.masks is None or not covers(self.masks, threat.masks.to(self.masks.device)):
-            return certified
-        rows = torch.arange(len(x), device=x.device)
-        for mask in self.masks:
-            rows = rows[self._agree(self._under(x[rows], mask), y[rows])]
-        certified[rows] = True
+        """Right under a mask that holds the patch, and under it together with every other: for each of the
+        threat's masks. False for all where one of those is inside none of ours.
+        """
+        certified = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        if threat.masks is None:
+            return ~certified
+        holds = holding(self.masks, threat.masks.to(self.masks.device))
+        agree: dict[int, Tensor] = {}
+        for candidates in holds:
+            safe = torch.zeros_like(certified)
+            for mask in candidates.nonzero()[:, 0].tolist():
+                if mask not in agree:
+                    agree[mask] = self._agree(self._under(x, self.masks[mask]), y)
+                safe |= agree[mask]
+            certified &= safe
         return certified
 
 
-def covering_masks(size: tuple[int, int], patch: tuple[int, int], count: int) -> Tensor:
-    """(m, h, w) bool, at most count^2 boxes: any place of a patch lies wholly inside one of them.
+class BandMasking(DoubleMasking):
+    """Double masking by bands across the whole image, and a scored answer where masks decide nothing.
 
-    Along a side of n pixels a patch of p has n - p + 1 places; boxes at multiples of the stride s =
-    ceil((n - p + 1) / count), p + s - 1 long, cover s places each (their section 3.3).
+    A band hides a patch of `height` rows (None: a quarter of the image) wherever it is; `masks` bands do, of
+    a little more than its height, so that 11 take the place of a hundred boxes and two hide half of an image
+    at most. Where no minority label holds under all pairs of masks, the majority's must; where it does not
+    either, the answer is the class of the highest score
+
+        s(c) = max_i min_j log p(c | bands i and j),
+
+    as the band that hides the patch leaves nothing of it in any of its pairs, and spoils every other band's
+    claim in one. The certificate is that of double masking. The stand-in for attackers is s, softened.
     """
-    axes = []
-    for length, part in zip(size, patch):
-        stride = -(-(length - part + 1) // count)
-        extent = min(part + stride - 1, length)
-        starts = sorted({min(place, length - extent) for place in range(0, length - part + 1, stride)})
-        axes.append((torch.tensor(starts), extent))
-    (tops, height), (lefts, width) = axes
-    top, left = (places.flatten() for places in torch.meshgrid(tops, lefts, indexing="ij"))
-    return box_masks(top, left, torch.full_like(top, height), torch.full_like(left, width), size)
+
+    def __init__(
+        self,
+        classifier: Annotated[Ref, "defense"] = "masked_cnn",
+        height: int | None = None,
+        masks: int = 11,
+        fill: float = 0.5,
+    ) -> None:
+        super().__init__(classifier, None, masks, fill)
+        if height is not None:
+            require_at_least("band_masking", 1, height=height)
+        self.height = height
+
+    def build(self, spec: DataSpec) -> None:
+        super().build(spec)
+        self.patch = band_of("band_masking", self.height, spec.shape)
+        self.masks = covering_masks((spec.shape[1], spec.shape[2]), self.patch, self.count).to(spec.device)
+
+    def surrogate_logits(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        """(n, classes): s with smooth extrema."""
+        least = [-torch.logsumexp(-pairs, 0) for pairs in self._pairs(x)]
+        return torch.logsumexp(torch.stack(least), 0)
+
+    @torch.no_grad()
+    def _answers(self, x: Tensor, labels: Tensor) -> Tensor:
+        """(n,) of labels (n, masks) under one mask."""
+        majority = majority_of(labels, self.classes)[:, None]
+        answers = self._proven(x, labels, labels != majority)
+        left = (answers < 0).nonzero()[:, 0]
+        unanimous = (labels == majority).all(1)
+        answers[left] = torch.where(unanimous[left], majority[left, 0], -1)
+        left = (answers < 0).nonzero()[:, 0]
+        if len(left):
+            answers[left] = self._proven(x[left], labels[left], labels[left] == majority[left])
+            left = (answers < 0).nonzero()[:, 0]
+        for rows in torch.split(left, _AT_ONCE) if len(left) else ():
+            least = [pairs.amin(0) for pairs in self._pairs(x[rows])]
+            answers[rows] = torch.stack(least).amax(0).argmax(1)
+        return answers
+
+    def _pairs(self, x: Tensor) -> Iterator[Tensor]:
+        """For each mask i (masks, n, classes): log-probabilities under i and every j."""
+        found: dict[tuple[int, int], Tensor] = {}
+        for i, first in enumerate(self.masks):
+            for j, second in enumerate(self.masks[: i + 1]):
+                found[j, i] = self.logits(self._under(x, first | second)).log_softmax(1)
+        count = len(self.masks)
+        for i in range(count):
+            yield torch.stack([found[min(i, j), max(i, j)] for j in range(count)])
 
 
-def covers(masks: Tensor, patches: Tensor) -> bool:
-    """Whether each of the patches (p, h, w) lies inside one of the masks (m, h, w)."""
-    outside = (patches[:, None] & ~masks[None]).flatten(2).any(2)
-    return bool((~outside).any(1).all())
+def majority_of(labels: Tensor, classes: int) -> Tensor:
+    """(n,): the most frequent of labels (n, masks), the first of those that are equally so."""
+    votes = torch.zeros(len(labels), classes, device=labels.device, dtype=torch.int64)
+    return votes.scatter_add_(1, labels, torch.ones_like(labels)).argmax(1)

@@ -1,4 +1,7 @@
-"""Residual networks that see more in training than clean images: painted boxes, adversarial patches."""
+"""Residual networks that see more in training than clean images: painted boxes, masks, adversarial patches.
+
+`coarse` puts the network of `coarse_cnn` in place of that of `cnn`: half of the resolution, a quarter of the work.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from torch.nn.functional import cross_entropy
 from mfbench import DataSpec, Role, UserError, patch_masks
 from mfbench_defenses.arguments import require_above, require_at_least
 from mfbench_defenses.boxes import boxes_of, painted, random_boxes
-from mfbench_defenses.cnn import CNN
+from mfbench_defenses.coarse import SizedCNN
+from mfbench_defenses.masks import checked_patch, covering_masks, patch_on
 from mfbench_defenses.training import shuffled_batches
 
 
-class CutoutCNN(CNN):
+class CutoutCNN(SizedCNN):
     """`cnn`, trained with none, one or two random boxes painted over (DeVries and Taylor 2017).
 
     What defenses that mask want: a classifier that masks do not confuse. Sides of boxes are uniform up to
@@ -32,8 +36,10 @@ class CutoutCNN(CNN):
         learning_rate: float = 3e-3,
         largest: float = 0.75,
         fill: float = 0.5,
+        coarse: bool = False,
     ) -> None:
         super().__init__(width, blocks, iterations, batch_size, learning_rate)
+        self.coarse = coarse
         if not 0 < largest <= 1:
             raise UserError(f"cutout_cnn: largest = {largest:g}: above 0, at most 1")
         self.largest = largest
@@ -52,7 +58,7 @@ def some_boxes(x: Tensor, largest: float, rng: torch.Generator) -> Tensor:
     return ((first & (count > 0)) | (second & (count > 1))).to(x.device)
 
 
-class BlankKnownMask(CNN):
+class BlankKnownMask(SizedCNN):
     """Told where the patch will be: paints that box over, in training (every other image) and after.
 
     The control for boards with a fixed position: trivially robust, as it never sees what the attacker does.
@@ -72,8 +78,10 @@ class BlankKnownMask(CNN):
         batch_size: int = 64,
         learning_rate: float = 3e-3,
         fill: float = 0.5,
+        coarse: bool = False,
     ) -> None:
         super().__init__(width, blocks, iterations, batch_size, learning_rate)
+        self.coarse = coarse
         self.mask: Literal["forehead", "centre", "top"] = mask
         self.area = area
         self.aspect = aspect
@@ -93,7 +101,7 @@ class BlankKnownMask(CNN):
         return painted(x, self.blank.expand(len(x), -1, -1), self.fill)
 
 
-class AdversarialTraining(CNN):
+class AdversarialTraining(SizedCNN):
     """`cnn`, trained on images with adversarial patches (Madry et al. 2018; Rao et al. 2020).
 
     A share `attacked` of each batch carries a patch of `box` = (height, width) pixels (None: a quarter of the
@@ -120,8 +128,10 @@ class AdversarialTraining(CNN):
         boxes: bool = False,
         largest: float = 0.75,
         fill: float = 0.5,
+        coarse: bool = False,
     ) -> None:
         super().__init__(width, blocks, iterations, batch_size, learning_rate)
+        self.coarse = coarse
         who = "adversarial_training"
         require_at_least(who, 0, attack_steps=attack_steps)
         require_above(who, 0, attack_size=attack_size)
@@ -146,13 +156,17 @@ class AdversarialTraining(CNN):
 
     def _batches(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in shuffled_batches(x, y, self.batch_size, self.iterations, rng):
-            over = some_boxes(images, self.largest, rng) if self.boxes else torch.zeros_like(images[:, 0]) > 0
+            over = self._hidden(images, rng)
             images = painted(images, over, self.fill)
             count = round(self.attacked * len(images))
             if count:
                 attacked = self._patched(images[:count], labels[:count], rng)
                 images = torch.cat([painted(attacked, over[:count], self.fill), images[count:]])
             yield images, labels
+
+    def _hidden(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """(n, h, w) bool: what is painted over in images x (n, c, h, w)."""
+        return some_boxes(x, self.largest, rng) if self.boxes else torch.zeros_like(x[:, 0]) > 0
 
     def _patched(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         """x with adversarial patches; the network is left in the mode it was in."""
@@ -169,3 +183,59 @@ class AdversarialTraining(CNN):
             attacked = torch.where(masks, moved, x)
         self.network.train(training)
         return attacked
+
+
+class MaskedCNN(AdversarialTraining):
+    """`cnn`, trained under the very masks that `double_masking` puts on: what it is asked about, no more.
+
+    `patch` = (height, width) and `masks` a side, as of `double_masking`; one image in 20 has no mask, three have
+    one, the others two, drawn alike. `attacked`: a share of each batch with adversarial patches (0: none), as
+    of `adversarial_training`, of `box` pixels.
+    """
+
+    role: ClassVar[Role] = "control"
+
+    def __init__(
+        self,
+        patch: Sequence[int] | None = None,
+        masks: int = 4,
+        width: int = 32,
+        blocks: int = 1,
+        iterations: int = 2000,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
+        attacked: float = 0.0,
+        box: Sequence[int] | None = None,
+        attack_steps: int = 5,
+        attack_size: float = 0.25,
+        fill: float = 0.5,
+        coarse: bool = False,
+    ) -> None:
+        super().__init__(
+            width,
+            blocks,
+            iterations,
+            batch_size,
+            learning_rate,
+            attacked,
+            box,
+            attack_steps,
+            attack_size,
+            fill=fill,
+            coarse=coarse,
+        )
+        require_at_least("masked_cnn", 1, masks=masks)
+        self.covered = checked_patch("masked_cnn", patch)
+        self.count = masks
+
+    def build(self, spec: DataSpec) -> None:
+        super().build(spec)
+        patch = patch_on("masked_cnn", self.covered, spec.shape)
+        self.masks = covering_masks((spec.shape[1], spec.shape[2]), patch, self.count).to(spec.device)
+
+    def _hidden(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """None, one or two of the masks."""
+        which = torch.randint(len(self.masks), (2, len(x)), generator=rng, device=rng.device)
+        share = torch.rand((len(x), 1, 1), generator=rng, device=rng.device)
+        first, second = self.masks[which.to(self.masks.device)]
+        return ((first & (share < 0.95)) | (second & (share < 0.8))).to(x.device)

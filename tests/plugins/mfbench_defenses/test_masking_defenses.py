@@ -9,7 +9,8 @@ import torch
 from defense_fakes import Pixel
 from mfbench_defenses.boxes import boxes_of, painted, random_boxes
 from mfbench_defenses.filters import JPEG, MedianFilter, TotalVariation, divergence, gradient
-from mfbench_defenses.masking import DoubleMasking, RandomMasking, covering_masks, covers
+from mfbench_defenses.masking import BandMasking, DoubleMasking, RandomMasking
+from mfbench_defenses.masks import covering_masks, holding
 from mfbench_defenses.trained import AdversarialTraining, BlankKnownMask, CutoutCNN
 from protocol_fakes import fitted, seeded
 
@@ -66,13 +67,13 @@ def test_one_of_the_masks_holds_any_place_of_the_patch(size, patch, count):
     for i, j in itertools.product(range(size[0] - patch[0] + 1), range(size[1] - patch[1] + 1)):
         place = torch.zeros(1, *size, dtype=torch.bool)
         place[0, i : i + patch[0], j : j + patch[1]] = True
-        assert covers(masks, place)
+        assert holding(masks, place).any()
 
 
 def test_a_larger_patch_is_not_covered():
     masks = covering_masks((8, 8), (2, 2), 3)
-    assert covers(masks, every_patch(2, 2))
-    assert not covers(masks, every_patch(2, 5))
+    assert holding(masks, every_patch(2, 2)).any(1).all()
+    assert not holding(masks, every_patch(2, 5)).any()
 
 
 def test_the_answer_is_the_one_of_patchcleanser():
