@@ -16,15 +16,17 @@ class JointNetwork(nn.Module):
     """x (n, channels, height, width) in [0, 1] -> code -> x again, and logits.
 
     Encoder and decoder are residual, on as many levels as the image's size asks for; `latent` numbers a code,
-    `width` channels at full size. `coarse`: there is nothing at full size but the image, of which two by two pixels are
-    read and drawn at once; `width` is then that of half the size. The encoder gives a mean and a log standard deviation. `shift` and `scale`
-    are those of the data, taken to 0 and 1 first.
+    `width` channels at full size. The encoder gives a mean and a log standard deviation. `coarse`: nothing
+    happens at full size, two by two pixels are read and drawn at once, and `width` is that of half the size.
+    `shift` and `scale` are those of the data, taken to 0 and 1 first.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, shape: Sequence[int], classes: int, *, latent: int, width: int, coarse: bool = False) -> None:
+    def __init__(
+        self, shape: Sequence[int], classes: int, *, latent: int, width: int, coarse: bool = False
+    ) -> None:
         super().__init__()
         self.register_buffer("shift", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
@@ -70,9 +72,7 @@ class JointNetwork(nn.Module):
 
 def _stem(inputs: int, width: int, coarse: bool) -> nn.Module:
     return (
-        nn.Conv2d(inputs, width, 5, stride=2, padding=2)
-        if coarse
-        else nn.Conv2d(inputs, width, 3, padding=1)
+        nn.Conv2d(inputs, width, 5, stride=2, padding=2) if coarse else nn.Conv2d(inputs, width, 3, padding=1)
     )
 
 

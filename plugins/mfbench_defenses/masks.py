@@ -30,7 +30,7 @@ def patch_on(who: str, patch: tuple[int, int] | None, shape: Sequence[int]) -> t
 
 
 def band_of(who: str, height: int | None, shape: Sequence[int]) -> tuple[int, int]:
-    """A patch of that height (None: a quarter) as wide as the image, so that masks that cover it are bands."""
+    """A patch of that height (None: a quarter) as wide as the image: masks that cover it are bands."""
     return patch_on(who, (height or max(1, shape[1] // 4), shape[2]), shape)
 
 

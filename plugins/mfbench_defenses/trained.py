@@ -1,6 +1,6 @@
 """Residual networks that see more in training than clean images: painted boxes, masks, adversarial patches.
 
-`coarse` puts the network of `coarse_cnn` in place of that of `cnn`: half of the resolution, a quarter of the work.
+`coarse` puts the network of `coarse_cnn` in place of that of `cnn`: a quarter of the work.
 """
 
 from __future__ import annotations
@@ -188,9 +188,9 @@ class AdversarialTraining(SizedCNN):
 class MaskedCNN(AdversarialTraining):
     """`cnn`, trained under the very masks that `double_masking` puts on: what it is asked about, no more.
 
-    `patch` = (height, width) and `masks` a side, as of `double_masking`; one image in 20 has no mask, three have
-    one, the others two, drawn alike. `attacked`: a share of each batch with adversarial patches (0: none), as
-    of `adversarial_training`, of `box` pixels.
+    `patch` = (height, width) and `masks` a side, as of `double_masking`; one image in 20 has no mask, three
+    have one, the others two, drawn alike. `attacked`: a share of each batch with adversarial patches of `box`
+    pixels (0: none), as of `adversarial_training`.
     """
 
     role: ClassVar[Role] = "control"
@@ -238,4 +238,5 @@ class MaskedCNN(AdversarialTraining):
         which = torch.randint(len(self.masks), (2, len(x)), generator=rng, device=rng.device)
         share = torch.rand((len(x), 1, 1), generator=rng, device=rng.device)
         first, second = self.masks[which.to(self.masks.device)]
-        return ((first & (share < 0.95)) | (second & (share < 0.8))).to(x.device)
+        hidden: Tensor = ((first & (share < 0.95)) | (second & (share < 0.8))).to(x.device)
+        return hidden

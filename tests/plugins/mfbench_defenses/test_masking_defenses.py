@@ -11,7 +11,7 @@ from mfbench_defenses.boxes import boxes_of, painted, random_boxes
 from mfbench_defenses.filters import JPEG, MedianFilter, TotalVariation, divergence, gradient
 from mfbench_defenses.masking import BandMasking, DoubleMasking, RandomMasking
 from mfbench_defenses.masks import covering_masks, holding
-from mfbench_defenses.trained import AdversarialTraining, BlankKnownMask, CutoutCNN
+from mfbench_defenses.trained import AdversarialTraining, BlankKnownMask, CutoutCNN, MaskedCNN
 from protocol_fakes import fitted, seeded
 
 import mfbench
@@ -102,9 +102,11 @@ def test_the_answer_is_the_one_of_patchcleanser():
     assert (plain != expected).any()  # the second round has changed some
 
 
-def test_certified_answers_hold_against_every_patch_that_is_tried():
+@pytest.mark.parametrize("kind", ["boxes", "bands"])
+def test_certified_answers_hold_against_every_patch_that_is_tried(kind):
     """All places, bright and dark contents and noise, against a classifier that patches do mislead."""
-    defense, rng = made(DoubleMasking(Several(), patch=[2, 2], masks=3)), seeded(1)
+    boxes, bands = DoubleMasking(Several(), patch=[2, 2], masks=3), BandMasking(Several(), height=2, masks=7)
+    defense, rng = made(boxes if kind == "boxes" else bands), seeded(1)
     density = torch.linspace(0, 0.6, 60)[:, None, None, None]
     x = (torch.rand(60, 1, 8, 8, generator=rng) < density).float()
     y = defense.logits(x).argmax(1)
@@ -127,6 +129,89 @@ def test_nothing_is_certified_against_what_the_masks_do_not_cover():
     assert not defense.certify(x, 1 - y, mfbench.Threat(masks=every_patch(2, 2))).any()
     assert not defense.certify(x, y, mfbench.Threat(masks=every_patch(5, 5))).any()
     assert not defense.certify(x, y, mfbench.Threat()).any()
+
+
+def test_the_certificate_is_for_the_places_of_the_threat():
+    """Twelve bright pixels, of which six are needed: with the lowest band any other leaves six, with the
+    highest one leaves none.
+    """
+    defense = made(DoubleMasking(Several(), patch=[2, 8], masks=7))
+    x = torch.full((1, 1, 8, 8), 0.2)
+    x[..., 0:4, 0:3] = 1
+    y = torch.ones(1, dtype=torch.int64)
+    places = every_patch(2, 8)
+    assert defense.certify(x, y, mfbench.Threat(masks=places[-1:])).all()
+    assert not defense.certify(x, y, mfbench.Threat(masks=places[:1])).any()
+    assert not defense.certify(x, y, mfbench.Threat(masks=places)).any()
+
+
+class Rows(mfbench.Defense):
+    """Three classes, by the brightness of rows, which no mask leaves as it was."""
+
+    weights = torch.randn(64, 3, generator=torch.Generator().manual_seed(5))
+
+    def logits(self, x):
+        return (x.flatten(1) - 0.5) @ self.weights
+
+
+def test_bands_answer_as_written_out():
+    """One image at a time: a proven minority, all, a proven majority, else the highest of the lowest."""
+    spec = mfbench.DataSpec(shape=(1, 8, 8), train_count=1, classes=3)
+    defense = made(BandMasking(Rows(), height=2, masks=7), spec)
+    x = torch.rand(120, 1, 8, 8, generator=seeded(2))
+    used = set()
+
+    def under(image, *masks):
+        for mask in masks:
+            image = painted(image, mask[None], 0.5)
+        return defense.logits(image)[0].log_softmax(0)
+
+    def answer(image):
+        pairs = torch.stack([torch.stack([under(image, a, b) for b in defense.masks]) for a in defense.masks])
+        said = pairs.argmax(2)
+        first = said.diagonal().tolist()
+        counts = [first.count(k) for k in range(3)]
+        majority = counts.index(max(counts))
+        proven = [label for i, label in enumerate(first) if bool((said[i] == label).all())]
+        minority = [label for label in proven if label != majority]
+        if minority:
+            return used.add("minority") or minority[0]
+        if len(set(first)) == 1 or majority in proven:
+            return used.add("majority") or majority
+        return used.add("score") or int(pairs.amin(1).amax(0).argmax())
+
+    expected = torch.tensor([answer(x[i : i + 1]) for i in range(len(x))])
+    assert torch.equal(defense.defended_logits(x).argmax(1), expected)
+    assert {"majority", "score"} <= used
+
+
+def test_the_stand_in_of_bands_tends_to_their_score_and_has_a_gradient():
+    spec = mfbench.DataSpec(shape=(1, 8, 8), train_count=1, classes=3)
+    defense = made(BandMasking(Rows(), height=2, masks=3), spec)
+    x = torch.rand(5, 1, 8, 8, generator=seeded(2)).requires_grad_()
+    pairs = torch.stack(list(defense._pairs(x)))
+    exact = pairs.amin(1).amax(0)
+    soft = defense.surrogate_logits(x)
+    bound = torch.log(torch.tensor(float(len(defense.masks))))
+    assert ((soft - exact).abs() <= bound + 1e-5).all()
+    (slope,) = torch.autograd.grad(soft[:, 0].sum(), x)
+    assert (slope.flatten(1) != 0).any(1).all()
+
+
+def test_training_under_masks_takes_none_one_or_two_of_those_of_double_masking():
+    data = TinyImages()
+    classifier = MaskedCNN(
+        patch=[2, data.shape[2]], masks=3, width=4, coarse=True, iterations=1, batch_size=64
+    )
+    classifier.build(data.spec())
+    hidden = classifier._hidden(torch.rand(400, *data.shape), seeded())
+    single = {tuple(mask.flatten().tolist()) for mask in classifier.masks}
+    double = {tuple((a | b).flatten().tolist()) for a in classifier.masks for b in classifier.masks}
+    found = [tuple(mask.flatten().tolist()) for mask in hidden]
+    assert set(found) <= double | {(False,) * hidden[0].numel()}
+    assert 5 <= found.count((False,) * hidden[0].numel()) <= 45  # one in 20
+    assert 0 < sum(mask in single for mask in found) < 400
+    fitted(classifier, data)  # and it trains
 
 
 def test_the_voted_answer_leads_its_stand_in_by_one_and_keeps_its_gradient():
