@@ -114,7 +114,7 @@ class DoubleMasking(BeforeClassifier, Certifies, HasSurrogate):
         return torch.where(found < 0, majority, found)
 
     def _proven(self, x: Tensor, labels: Tensor, allowed: Tensor) -> Tensor:
-        """(n,): the first of the `allowed` labels (n, masks) that holds under all pairs with its mask, or -1."""
+        """(n,): the first `allowed` one of labels (n, masks) that all pairs with its mask repeat, or -1."""
         found = torch.full_like(labels[:, 0], -1)
         for place, mask in enumerate(self.masks):
             tried = ((found < 0) & allowed[:, place]).nonzero()[:, 0]
