@@ -92,10 +92,12 @@ def _check(args: argparse.Namespace) -> int:
     problems = target.check(data_root())
     for problem in problems:
         print(f"{args.name}: {problem}")
-    for remark in target.unverified(data_root()):
+    remarks = target.unverified(data_root())
+    for remark in remarks:
         print(f"{args.name}: not verified: {remark}")
     if not problems:
-        print(f"{args.name}: the files in {data_root()} are right")
+        found = "can be read and look as they should" if remarks else "are right"
+        print(f"{args.name}: the files in {data_root()} {found}")
     return int(bool(problems))
 
 

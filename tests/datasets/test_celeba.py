@@ -143,6 +143,9 @@ ONES = " ".join(["1"] * 40)
         ),
         ("identity_CelebA.txt", 9, None, "has no line for 000009.jpg"),
         ("identity_CelebA.txt", 9, "000009.jpg minus", ", line 9: expected a file and a number"),
+        ("identity_CelebA.txt", 9, f"000009.jpg {'9' * 20}", ", line 9: expected a file and a number"),
+        ("list_attr_celeba.txt", 1, "9" * 5000, "line 1 must be the number of images"),
+        ("list_attr_celeba.txt", 5, f"3\0.jpg {ONES}", ", line 5: '3\\x00.jpg' must be the name of a file"),
     ],
 )
 def test_a_bad_list_is_named_with_its_line(root, file, line, text, message):
@@ -221,6 +224,24 @@ def test_check_tells_a_subset_from_the_official_files(root, capsys):
     assert f"celeba: {folder}/list_attr_celeba.txt: its SHA-256 is " in out
     assert f"celeba: {folder}/img_align_celeba: holds 12 of 202599 images (*.jpg)" in out
     assert "celeba: not verified: celeba/img_align_celeba/*.jpg have no published SHA-256" in out
+
+
+def test_check_names_damaged_images_and_does_not_list_them_all(root, capsys):
+    folder = write_celeba(root) / "img_align_celeba"
+    whole = (folder / "000002.jpg").read_bytes()
+    (folder / "000002.jpg").write_bytes(whole[:2000] + whole[2300:])
+    (folder / "000003.jpg").write_bytes(jpeg_bytes(smooth_image(100, 178)))
+    assert main(["data", "check", "celeba"]) == 1
+    out = capsys.readouterr().out
+    assert f"celeba: {folder}/000002.jpg: damaged image (" in out
+    assert f"celeba: {folder}/000003.jpg: is 100 x 178, not 218 x 178 (height x width)" in out
+    assert out.count(".jpg: ") == 2
+    for path in folder.glob("*.jpg"):
+        path.write_bytes(b"garbage")
+    assert main(["data", "check", "celeba"]) == 1
+    out = capsys.readouterr().out
+    assert out.count(".jpg: no image, or damaged from its beginning") == 10
+    assert f"celeba: {folder}: and more of them" in out
 
 
 def test_images_are_unpacked_from_the_official_archive_only(root):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 from image_fakes import jpeg_bytes, smooth_image
+from PIL import Image
 
 from mfbench.contracts import Dataset
 from mfbench.contracts.history import ImageHistory
@@ -94,6 +98,38 @@ def test_scales_may_differ_by_five_percent():
     assert len(remedies(1.9, 1.9)) == len(remedies(5.75, 5.75)) == 1
     unknown = ImageHistory(True, True, 75, False)
     assert list(one.differences(unknown)) == list(unknown.differences(one)) == []
+
+
+def told_apart_by_png_size(**jpeg):
+    """AUROC, at least .5, between the same drawn faces, drawn at 128 and at 48 pixels and reduced to 32."""
+    ours, theirs = (
+        [
+            png_bytes(levels)
+            for levels in SyntheticFaces(count=8, test_count=300, drawn_size=drawn, **jpeg)
+            .prepared("test")
+            .pixels
+        ]
+        for drawn in (128, 48)
+    )
+    found = auroc(np.array(ours, dtype=float), np.array(theirs, dtype=float))
+    return max(found, 1 - found)
+
+
+def png_bytes(levels):
+    stream = io.BytesIO()
+    Image.fromarray(levels.transpose(1, 2, 0).copy()).save(stream, "PNG")
+    return stream.tell()
+
+
+def auroc(below, above):
+    difference = above[:, None] - below
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+def test_jpeg_at_sizes_that_differ_is_seen_and_at_one_size_is_not():
+    assert told_apart_by_png_size() < 0.6
+    assert told_apart_by_png_size(jpeg_quality=75) > 0.8
+    assert told_apart_by_png_size(jpeg_quality=75, jpeg_size=32) < 0.6
 
 
 def test_points_tell_nothing():

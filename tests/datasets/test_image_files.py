@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 import tarfile
 
@@ -17,6 +18,7 @@ from mfbench import UserError
 from mfbench.datasets.cifar import Cifar10, Cifar10Jpeg
 from mfbench.datasets.idx import Mnist, read_idx
 from mfbench.datasets.orl import OrlFaces
+from mfbench.datasets.sources import SourceFile
 
 
 @pytest.fixture
@@ -93,6 +95,9 @@ IMAGES = gzip.compress(idx_bytes(np.zeros((5, 28, 28))))
             "says 5 x 28 x 28 = 3920 bytes, 3921 follow",
         ),
         (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 9)), "0 follow"),
+        (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 2**32 - 1, 2**32 - 1)), "it holds nothing"),
+        (gzip.compress(struct.pack(">BBBB", 0, 0, 8, 255) + bytes(1020)), "says 255 dimensions, at most 8"),
+        (IMAGES + b"garbage", "damaged gzip file (Not a gzipped file (b'ga'))"),
     ],
     ids=lambda part: part if isinstance(part, str) else "content",  # gzip holds the time: no name to go by
 )
@@ -230,6 +235,23 @@ def test_cifar_is_unpacked_from_an_archive_that_is_there(root, monkeypatch):
     assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-bin"]
 
 
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_a_damaged_archive_is_named_where_there_is_no_network(root, monkeypatch, content):
+    archive = root / "cifar10" / "cifar-10-binary.tar.gz"
+    archive.parent.mkdir()
+    if content:
+        archive.write_bytes(content)
+    nowhere = SourceFile(Cifar10.archive.path, Cifar10.archive.sha256, ("http://127.0.0.1:1/file",))
+    monkeypatch.setattr(Cifar10, "archive", nowhere)
+    with pytest.raises(UserError) as error:
+        Cifar10.download(root)
+    said = one_line(error)
+    damaged = f"{archive}: its SHA-256 is {hashlib.sha256(b'damaged').hexdigest()}, not c4a38c50a1bc5f3a"
+    assert said.startswith(damaged if content else "cifar-10-binary.tar.gz cannot be downloaded: ")
+    assert "cifar-10-binary.tar.gz cannot be downloaded: http://127.0.0.1:1/file (no connection: " in said
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ([archive.name] if content else [])
+
+
 # SVHN
 
 
@@ -270,6 +292,22 @@ def test_svhn_files_of_other_content_are_refused(root, changed, message):
         _ = AnySvhn().test
     assert one_line(error).startswith(f"{root}/svhn/test_32x32.mat: ")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.full((12, 1), np.nan),
+        np.full((12, 1), 1.5),
+        np.ones((12, 1)) * 1j,
+        "hello, world",
+        np.ones((12, 2)),
+    ],
+)
+def test_labels_that_are_no_numbers_of_digits_are_refused(root, y):
+    write_svhn(root, y=y)
+    with pytest.raises(UserError, match=r"test_32x32.mat: y must hold 12 labels from 1 to 10"):
+        _ = AnySvhn().test
 
 
 @pytest.mark.parametrize("keep", [0, 60, 200, 5000])

@@ -129,6 +129,23 @@ def test_bad_folders(folder, tmp_path):
         _ = ImageFolder(folder=str(folder), size=8).train
 
 
+def test_jpeg_at_a_size_of_its_own(folder):
+    data = ImageFolder(folder=str(folder), size=12, jpeg_quality=60, jpeg_size=24)
+    assert data.shape == (3, 12, 12)
+    assert len(data.train) == 14
+    with pytest.raises(UserError, match=r"jpeg_size = 42: between 1 and \d+, the native size") as error:
+        _ = ImageFolder(folder=str(folder), size=12, jpeg_quality=60, jpeg_size=42).train
+    assert str(error.value).startswith(str(folder))
+    for parameters, message in (
+        ({"size": 0}, "size = 0: at least 1"),
+        ({"jpeg_size": 70}, "jpeg_size = 70: .* set jpeg_quality too"),
+        ({"jpeg_quality": 75, "jpeg_size": 20}, "jpeg_size = 20: at least size = 64"),
+        ({"jpeg_quality": 0}, "jpeg_quality = 0: between 1 and 95"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ImageFolder(folder=str(folder), **parameters)
+
+
 def png(array, mode=None):
     stream = io.BytesIO()
     (Image.fromarray(array) if mode is None else Image.fromarray(array).convert(mode)).save(stream, "PNG")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from image_fakes import AnyMnist, write_mnist
+from safetensors import SafetensorError
 
 from mfbench.datasets import hashes, prepared
 from mfbench.datasets.hashes import file_hash, folder_hash
@@ -99,7 +103,9 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     os.utime(path, (LONG_AGO, LONG_AGO))
     assert file_hash(path) == file_hash(path)
     write_mnist(tmp_path / "data")
-    assert len(AnyMnist(size=14).train) == 36
+    monkeypatch.setattr(prepared, "_warned", set())
+    with pytest.warns(RuntimeWarning, match="prepared images cannot be kept"):
+        assert len(AnyMnist(size=14).train) == 36
 
 
 # prepared splits
@@ -179,6 +185,50 @@ def test_the_second_load_reads_what_is_kept(tmp_path, monkeypatch):
         assert torch.equal(one.x, two.x)
         assert torch.equal(one.y, two.y)
         assert one.names == two.names
+
+
+FULL_DISK = """
+import resource, signal, sys, warnings
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.path.insert(0, {tests!r})
+from image_fakes import AnyMnist
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+data = AnyMnist(size=14)
+print(len(data.train), len(data.val), len(data.test), len(AnyMnist(size=7).train))
+"""
+
+
+def test_a_disk_without_room_ends_nothing_is_said_once_and_holds_no_half(tmp_path, cache):
+    """A file may grow to 4,000 bytes here: what the system says then comes out of safetensors."""
+    write_mnist(tmp_path / "data")
+    code = FULL_DISK.format(tests=str(Path(__file__).parent))
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["36", "4", "20", "36"], ran.stderr
+    assert ran.stderr.count("RuntimeWarning: ") == 1
+    assert f"{cache}/prepared: prepared images cannot be kept (" in ran.stderr
+    assert "they are made anew each time" in ran.stderr
+    assert kept_files(cache) == ["train.json", "train.safetensors", "val.json", "val.safetensors"]
+    for path in (cache / "prepared").rglob("*.safetensors"):
+        kept = prepared.recall(path.parent.name, path.stem)
+        assert kept.pixels.shape[1:] == {"train": (1, 7, 7), "val": (1, 14, 14)}[path.stem]  # what had room
+
+
+@pytest.mark.parametrize("failing", ["save_file", "file_hash"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("I/O error")])
+def test_whatever_fails_while_keeping_leaves_nothing(cache, monkeypatch, failing, error):
+    def fail(*asked):
+        for path in asked:
+            if isinstance(path, Path):
+                path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(prepared, failing, fail)
+    monkeypatch.setattr(prepared, "_warned", set())
+    with pytest.warns(RuntimeWarning, match=r"prepared images cannot be kept \((\[Errno 28\]|I/O error)"):
+        prepared.remember("0" * 64, "train", IMAGES)
+    prepared.remember("0" * 64, "val", IMAGES)  # said once
+    assert kept_files(cache) == []
+    assert prepared.recall("0" * 64, "train") is None
 
 
 def test_each_choice_and_each_file_is_kept_apart(tmp_path, cache):

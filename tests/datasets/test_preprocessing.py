@@ -113,6 +113,17 @@ def test_order_of_the_steps(native):
     assert chosen.shape(native) == (1, 10, 10)
 
 
+def test_jpeg_is_applied_at_a_size_of_its_own():
+    chosen = Preprocessing(size=10, channels="grey", jpeg_quality=50, jpeg_size=16)
+    reduced = steps.resize(steps.central_square(COLOUR), 16)
+    by_hand = steps.resize(steps.to_grey(steps.reencode(reduced, 50)), 10)
+    assert np.array_equal(chosen.levels(COLOUR, (3, 24, 20)), by_hand)
+    assert chosen.shape((3, 24, 20)) == (1, 10, 10)
+    largest = Preprocessing(size=10, jpeg_quality=50, jpeg_size=20).levels(COLOUR[:, :, 2:22], (3, 20, 20))
+    native = Preprocessing(size=10, jpeg_quality=50).levels(COLOUR[:, :, 2:22], (3, 20, 20))
+    assert np.array_equal(largest, native)
+
+
 def test_chunks_make_no_difference(monkeypatch):
     chosen = Preprocessing(size=10, jpeg_quality=50)
     whole = chosen.levels(COLOUR, (3, 24, 20))
@@ -143,6 +154,10 @@ class Stripes(ImageDataset):
         ({"size": 0}, "size = 0: between 1 and 20"),
         ({"jpeg_quality": 0}, "jpeg_quality = 0: between 1 and 95"),
         ({"jpeg_quality": 96}, "jpeg_quality = 96: between 1 and 95"),
+        ({"size": 9, "jpeg_quality": 75, "jpeg_size": 21}, "jpeg_size = 21: between 1 and 20, the native"),
+        ({"size": 9, "jpeg_quality": 75, "jpeg_size": 8}, "jpeg_size = 8: at least size = 9"),
+        ({"size": 9, "jpeg_size": 9}, "jpeg_size = 9: .* set jpeg_quality too"),
+        ({"jpeg_quality": 75, "jpeg_size": 9}, "jpeg_size = 9: .* set size too"),
     ],
 )
 def test_what_cannot_be_done_is_said_at_once(parameters, message):
@@ -172,7 +187,15 @@ def test_dequantisation_is_drawn_from_the_seed_and_the_split():
 def test_preprocessing_enters_the_digest():
     digests = {
         Stripes(**parameters).digest
-        for parameters in ({}, {"size": 8}, {"channels": "grey"}, {"jpeg_quality": 75}, {"dequantise": True})
+        for parameters in (
+            {},
+            {"size": 8},
+            {"channels": "grey"},
+            {"jpeg_quality": 75},
+            {"dequantise": True},
+            {"size": 8, "jpeg_quality": 75},
+            {"size": 8, "jpeg_quality": 75, "jpeg_size": 16},
+        )
     }
-    assert len(digests) == 5
+    assert len(digests) == 7
     assert Stripes(size=8).digest == Stripes(size=8).digest

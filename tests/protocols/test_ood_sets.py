@@ -192,6 +192,12 @@ def test_sets_that_differ_in_how_they_were_made_are_no_pair():
     assert "through JPEG of quality 50, but digits was last through JPEG of quality 75" in told(
         Digits(jpeg_quality=75), SyntheticFaces(**grey, jpeg_quality=50)
     )
+    assert (
+        "synthetic_faces is reduced 4 times after JPEG, but digits is reduced 1 times after JPEG; set "
+        "jpeg_quality and jpeg_size = 1 x size on the side reduced more"
+    ) in told(Digits(jpeg_quality=75), SyntheticFaces(**grey, drawn_size=32, jpeg_quality=75))
+    reduced = SyntheticFaces(**grey, drawn_size=32, jpeg_quality=75, jpeg_size=8)
+    assert evaluate(Sum(), [reduced], Digits(jpeg_quality=75, test_count=30)).values
     again = Digits(jpeg_quality=75, test_count=30)
     assert evaluate(Sum(), [SyntheticFaces(**grey, jpeg_quality=75)], again.to("cpu")).values
     with pytest.raises(Unsupported, match="through JPEG"):  # views tell what their base does
