@@ -76,7 +76,7 @@ def _title(table: Table, there: pd.DataFrame, shown: pd.DataFrame) -> str:
 def _name(table: Table, row: str) -> str:
     """What tells this row from others, with its standing where it is not ranked."""
     varying = [f"{name} {table.rows.at[row, f'parameter:{name}']!s}" for name in table.varying]
-    text = ", ".join([*varying, str(table.rows.at[row, "label"])])
+    text = ", ".join([*varying, str(table.rows.at[row, "name"])])
     standing = str(table.rows.at[row, "standing"])
     return _plain(one_line(text, _LONGEST_NAME)) + ("" if standing == "ranked" else f" [{standing}]")
 

@@ -70,7 +70,7 @@ def detail_tables(table: Table, texts: Texts) -> list[tuple[pd.DataFrame, list[s
 
 def row_names(table: Table) -> dict[str, list[str]]:
     """What tells one row from another: varying parameters of the protocol, the method, and how it was run."""
-    told = {**columns.varying(table), "method": list(table.rows["label"]), **columns.environment(table)}
+    told = {**columns.varying(table), "method": list(table.rows["name"]), **columns.environment(table)}
     return {escape(name): [escape(text) for text in texts] for name, texts in told.items()}
 
 

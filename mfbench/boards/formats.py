@@ -137,7 +137,9 @@ SUMMARY = Struct(
     {
         **dict.fromkeys(("suite", "folder", "date"), TEXT),
         "cells": Named(COUNT),
-        "tables": Each(Struct({"title": TEXT, "metric": _TEXT, "first": Each(TEXT)})),
+        "tables": Each(
+            Struct({"title": TEXT, "metric": _TEXT, "first": Each(TEXT)}, optional={"named": Each(TEXT)})
+        ),
     }
 )
 """`board.json`."""

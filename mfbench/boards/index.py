@@ -12,14 +12,14 @@ from mfbench.boards import formats, markdown
 from mfbench.boards.bundle import read_json
 from mfbench.boards.markdown import escape
 from mfbench.boards.numbers import ABSENT, count
-from mfbench.boards.summary import FIRST
+from mfbench.boards.summary import FIRST, few
 
 SUMMARY = "board.json"
 
 _INTRODUCTION = (
     "Made by `mfbench publish`; `mfbench publish --check` rebuilds every page from the records "
     "that lie beside it. First are the methods that no other is shown to be "
-    "better than, at equal protocol parameters."
+    "better than, at equal protocol parameters. What a number in a name stands for is said on its board."
 )
 
 
@@ -38,5 +38,5 @@ def _lines(board: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     tables = board["tables"] or [{"title": ABSENT, "metric": None, "first": []}]
     for place, table in enumerate(tables):
         head = (suite, cells, board["date"]) if place == 0 else ("", "", "")
-        first = ", ".join(map(escape, table["first"])) or ABSENT
+        first = few(table.get("named", table["first"]))
         yield head[0], escape(table["title"]), escape(table["metric"] or ABSENT), first, head[1], head[2]

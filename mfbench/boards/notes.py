@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mfbench.boards.columns import machine_letters
 from mfbench.boards.markdown import code, escape
@@ -18,6 +18,7 @@ _BY_EXAMPLE, _NONE = "paired bootstrap", "none: "
 def notes(table: Table) -> list[str]:
     """One Markdown line a note."""
     return [
+        *_legend(table),
         *_numbers(table),
         *_ranks(table),
         *_times(table),
@@ -26,6 +27,16 @@ def notes(table: Table) -> list[str]:
         *_failures(table),
         *_remarks(table),
     ]
+
+
+def _legend(table: Table) -> Iterator[str]:
+    if table.legend:
+        yield f"In names, {legend(table.legend)}."
+
+
+def legend(names: Mapping[str, str]) -> str:
+    """What the numbers in names stand for, as Markdown."""
+    return "; ".join(f"{escape(short)} is {escape(full)}" for short, full in names.items())
 
 
 def _numbers(table: Table) -> Iterator[str]:
@@ -101,7 +112,7 @@ def _times(table: Table) -> Iterator[str]:
 
 
 def _controls(table: Table) -> Iterator[str]:
-    for label, controls in zip(table.rows["label"], table.rows["controls"]):
+    for label, controls in zip(table.rows["name"], table.rows["controls"]):
         if controls:
             named = ", ".join(map(escape, controls))
             yield f"{escape(label)} is not shown to be better than the control {named}."
@@ -115,13 +126,13 @@ def _unranked(table: Table) -> Iterator[str]:
     primary = table.values[(table.values["metric"] == name) & (table.values["part"] == "")]
     has_value = table.rows.index.isin(primary["row"])
     rows = table.rows[(table.rows["standing"] == "unranked") & (table.rows["failures"] == "") & has_value]
-    for label, value in zip(rows["label"], rows["primary"]):
+    for label, value in zip(rows["name"], rows["primary"]):
         yield f"{escape(label)} is not ranked: its {escape(name)} is not finite ({plain(value)})."
 
 
 def _failures(table: Table) -> Iterator[str]:
     rows = table.rows[table.rows["failures"] != ""]
-    for label, failures, reason in zip(rows["label"], rows["failures"], rows["reason"]):
+    for label, failures, reason in zip(rows["name"], rows["failures"], rows["reason"]):
         why = f": {escape(reason, _MESSAGE_LENGTH)}" if reason else ""
         yield f"{escape(label)} {code(failures)}{why}"
 
@@ -129,7 +140,7 @@ def _failures(table: Table) -> Iterator[str]:
 def _remarks(table: Table) -> Iterator[str]:
     """The methods' own notes, methods with the same ones together."""
     said: dict[str, dict[str, None]] = {}
-    for label, remarks in zip(table.rows["label"], table.rows["notes"]):
+    for label, remarks in zip(table.rows["name"], table.rows["notes"]):
         for remark in remarks:
             said.setdefault(remark, {})[label] = None
     for remark, labels in said.items():

@@ -13,7 +13,7 @@ from mfbench.boards.bundle import Bundle
 from mfbench.boards.columns import Texts, value_texts
 from mfbench.boards.display import detail_tables, main_table
 from mfbench.boards.markdown import escape
-from mfbench.boards.notes import notes
+from mfbench.boards.notes import legend, notes
 from mfbench.boards.summary import FIRST, leaders
 from mfbench.boards.tables import Table
 
@@ -77,7 +77,14 @@ def _contents(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return markdown.table(pd.DataFrame(lines), right=["methods", "ranked", "incomplete"])
+    contents = markdown.table(pd.DataFrame(lines), right=["methods", "ranked", "incomplete"])
+    return f"{contents}\n\n{names_told(tables)}".rstrip()
+
+
+def names_told(tables: Sequence[Table]) -> str:
+    """What the numbers in all names of a board stand for; "" where there are none."""
+    names = {short: full for table in tables for short, full in table.legend.items()}
+    return f"In names, {legend(names)}." if names else ""
 
 
 def _heading(table: Table) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from mfbench.boards import history
 from mfbench.boards.bundle import Bundle
 from mfbench.boards.markdown import escape
+from mfbench.boards.numbers import ABSENT
 from mfbench.boards.slugs import slug
 from mfbench.boards.tables import Table
 
@@ -34,6 +35,7 @@ def board_summary(bundle: Bundle, tables: Sequence[Table]) -> dict[str, Any]:
                 "data": table.data,
                 "metric": table.primary.name if table.primary else None,
                 "first": first(table),
+                "named": first_names(table),
                 "methods": int((table.rows["role"] == "method").sum()),
             }
             for table in tables
@@ -50,8 +52,18 @@ def first(table: Table) -> list[str]:
     return everywhere or [label for label, _ in times.most_common()]
 
 
+def first_names(table: Table) -> list[str]:
+    """`first`, as a reader sees them."""
+    names = dict(zip(table.rows["label"], table.rows["name"]))
+    return [names[label] for label in first(table)]
+
+
 def leaders(table: Table) -> str:
     """`first` as Markdown, the rest counted."""
-    names = first(table)
+    return few(first_names(table))
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names as Markdown, the others counted."""
     more = len(names) - _MOST_NAMED
-    return ", ".join(map(escape, names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "") or "–"
+    return ", ".join(map(escape, names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "") or ABSENT

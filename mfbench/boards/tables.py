@@ -15,6 +15,7 @@ import pandas as pd
 from mfbench.boards import ranking, rows, summaries
 from mfbench.boards.bundle import Bundle
 from mfbench.boards.cells import cell_frame, value_frame
+from mfbench.boards.shorthand import Shorthand, make_shorthand, shorten, used_in
 from mfbench.boards.slugs import slugs
 from mfbench.contracts import Metric
 from mfbench.errors import UserError
@@ -30,7 +31,9 @@ class Table:
     constants: the protocol's parameters that all rows share and that are not at their defaults, as texts.
     varying: names of the parameters in which rows differ.
     rows: in the board's order, indexed by row id; see `rows.row_frame` and `ranking.rank` for the columns.
-        The varying parameters are columns of texts called "parameter:<name>".
+        The varying parameters are columns of texts called "parameter:<name>"; `name` is what a reader sees
+        of `label`.
+    legend: what the numbers in names stand for; see `shorthand.py`.
     values: one a (row, metric, part): mean over seeds, interval, rule; see `summaries.SUMMARY_COLUMNS`.
     rules: how the rows were compared, each with the number of comparisons.
     """
@@ -44,6 +47,7 @@ class Table:
     constants: Mapping[str, str]
     varying: tuple[str, ...]
     rows: pd.DataFrame
+    legend: Mapping[str, str]
     values: pd.DataFrame
     rules: Mapping[str, int]
 
@@ -78,6 +82,7 @@ def build(bundle: Bundle) -> list[Table]:
     tables = frame["table"]
     values_of = {str(key): part for key, part in values.groupby(values["row"].map(tables), sort=False)}
     rules_of = _rules(tables, bundle.comparisons)
+    shorthand = make_shorthand(bundle.records, defaults_of(bundle.provenance))
     return [
         _table(
             names[key],
@@ -85,6 +90,7 @@ def build(bundle: Bundle) -> list[Table]:
             summaries.in_range(values_of.get(key, values[:0]), metrics[key]),
             metrics[key],
             rules_of.get(key, {}),
+            shorthand,
             bundle,
         )
         for key, part in ((str(key), part) for key, part in frame.groupby("table", sort=False))
@@ -151,6 +157,7 @@ def _table(
     values: pd.DataFrame,
     metrics: tuple[Metric, ...],
     rules: Mapping[str, int],
+    shorthand: Shorthand,
     bundle: Bundle,
 ) -> Table:
     first = bundle.records[part["cell"].iloc[0]]
@@ -159,10 +166,11 @@ def _table(
     usual = defaults("protocol", first["protocol"]["name"])
     given = first["protocol"]["parameters"]
     part = part.assign(
+        name=[shorten(label, shorthand) for label in part["label"]],
         **{
             f"parameter:{name}": [_text(each.get(name), defaults) for each in part["parameters"]]
             for name in varying
-        }
+        },
     )
     return Table(
         slug=slug,
@@ -178,6 +186,7 @@ def _table(
         },
         varying=varying,
         rows=_in_order(part, varying),
+        legend=used_in(part["name"], shorthand),
         values=values,
         rules=rules,
     )

@@ -13,12 +13,15 @@ from mfbench.identity import decode_float
 
 
 def ended_well(bundle: Bundle, tables: Sequence[Table]) -> dict[str, list[Mapping[str, Any]]]:
-    """By a table's slug, the records of its cells that ended well, of all seeds, as the bundle has them."""
+    """By a table's slug, the records of its cells that ended well, of all seeds: as the bundle has them, but
+    called as in the table."""
     slug_of = {row: table.slug for table in tables for row in table.rows.index}
+    name_of = {row: name for table in tables for row, name in table.rows["name"].items()}
     records: dict[str, list[Mapping[str, Any]]] = {table.slug: [] for table in tables}
     for record in bundle.records:
         if record["status"] == "ok":
-            records[slug_of[record["row"]]].append(record)
+            row = record["row"]
+            records[slug_of[row]].append({**record, "label": name_of[row]})
     return records
 
 

@@ -18,7 +18,7 @@ def table(values):
     """A table of ranked rows; `values` are (label, value, low, high)."""
     index = [f"row{place}" for place in range(len(values))]
     labels = [label for label, *_ in values]
-    rows = pd.DataFrame({"block": 0, "standing": "ranked", "label": labels}, index)
+    rows = pd.DataFrame({"block": 0, "standing": "ranked", "name": labels}, index)
     numbers = pd.DataFrame(
         [(row, "energy_distance", "", *each[1:]) for row, each in zip(index, values)],
         columns=["row", "metric", "part", "value", "ci_low", "ci_high"],

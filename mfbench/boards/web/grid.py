@@ -60,9 +60,11 @@ class Cell(NamedTuple):
 
 
 class GridRow(NamedTuple):
-    """`starts`: whether its protocol parameters differ from those of the row above."""
+    """`name`: the label as it is shown. `starts`: whether its protocol parameters differ from those of the
+    row above."""
 
     id: str
+    name: str
     label: str
     standing: str
     first: bool
@@ -94,7 +96,7 @@ def _columns(table: Table, registered: Mapping[str, Mapping[str, Any]]) -> Itera
     yield Column("rank", "rank", "name", _RANK, True, "lower", list(map(columns.rank, rows)), _ranks(rows))
     for name, texts in columns.varying(table).items():
         yield _named(name, texts, "parameter of the protocol")
-    yield _named("method", list(table.rows["label"]), "")
+    yield _named("method", list(table.rows["name"]), "")
     for name, texts in columns.environment(table).items():
         yield _named(name, texts, "how the method was run")
     values = _Values(table)
@@ -197,9 +199,8 @@ def _rows(table: Table, found: Sequence[Column], drawn: Forest | None) -> Iterat
         ]
         starts, before = before not in (None, row["block"]), row["block"]
         first = columns.is_first(row)
-        yield GridRow(
-            row["row"], one_line(row["label"]), standing, first, starts, cells, whiskers.get(row["row"])
-        )
+        names = one_line(row["name"]), one_line(row["label"])
+        yield GridRow(row["row"], *names, standing, first, starts, cells, whiskers.get(row["row"]))
 
 
 def _plain(texts: Sequence[str]) -> list[Aligned]:

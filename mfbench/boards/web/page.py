@@ -20,8 +20,8 @@ from mfbench.boards import bundle as bundles
 from mfbench.boards import formats, history
 from mfbench.boards.bundle import Bundle, read_json
 from mfbench.boards.notes import notes
-from mfbench.boards.readme import LEGEND, description, headline
-from mfbench.boards.summary import first
+from mfbench.boards.readme import LEGEND, description, headline, names_told
+from mfbench.boards.summary import first_names
 from mfbench.boards.tables import Table
 from mfbench.boards.web.details import script_data
 from mfbench.boards.web.grid import Grid, make_grid
@@ -64,6 +64,7 @@ def board_page(bundle: Bundle, tables: Sequence[Table]) -> bytes:
         lead=description(bundle),
         headline=_inline(headline(bundle)),
         sections=[_section(table, bundle) for table in tables],
+        names=_inline(names_told(tables)),
         legend=[_inline(paragraph) for paragraph in LEGEND],
         facts=[(name, text) for name, text in history.facts(bundle) if text],
         made=made,
@@ -98,7 +99,7 @@ def _section(table: Table, bundle: Bundle) -> Section:
         findings=bundle.provenance.get("findings", {}).get(table.slug, ()),
         notes=[_inline(note) for note in notes(table)],
         figures=bundle.provenance.get("figures", {}).get(table.slug, ()),
-        first=first(table),
+        first=first_names(table),
     )
 
 
