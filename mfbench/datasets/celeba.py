@@ -17,8 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfbench.datasets.archives import extract
 from mfbench.datasets.celeba_lists import PARTS, FaceLists, read_lists
@@ -30,6 +32,7 @@ from mfbench.datasets.sources import SourceFile, problems
 from mfbench.datasets.stored import StoredImages
 from mfbench.errors import UserError
 from mfbench.paths import data_root
+from mfbench.spelling import did_you_mean
 
 _HEIGHT, _WIDTH = 218, 178
 _IMAGES = "celeba/img_align_celeba"
@@ -75,9 +78,12 @@ class CelebA(StoredImages):
         upside_down: bool = False,
         count: int | None = None,
         test_count: int | None = None,
+        label: str | None = None,
         seed: int = 0,
     ) -> None:
-        """`crop`: side of the central square, 1 to 178; 140 as in Song et al. (2021)."""
+        """`crop`: side of the central square, 1 to 178; 140 as in Song et al. (2021). `label`: the attribute
+        that is the class y, 1 where it holds ("Male" in the paper's section 4); None: there are no classes.
+        """
         if not 1 <= crop <= _WIDTH:
             raise UserError(f"crop = {crop}: between 1 and {_WIDTH}, the width of CelebA's images")
         self.native = (3, crop, crop)
@@ -93,7 +99,8 @@ class CelebA(StoredImages):
             seed=seed,
         )
         common = {name: value for name, value in self.parameters.items() if name != "classes"}  # no labels
-        self.parameters = {**common, "crop": crop}
+        self.parameters = {**common, "crop": crop, "label": label}
+        self._label = label
         self._crop = crop
 
     def files(self) -> Mapping[str, str]:
@@ -126,12 +133,23 @@ class CelebA(StoredImages):
                 f"{self.path(self.sources[1])}: lists no image for {name} of people that no later split shows"
             )
         folder = data_root() / _IMAGES
+        y, classes = self._labelled(lists.attributes[rows])
         return RawImages(
             DecodedFiles([folder / lists.names[row] for row in rows], (_HEIGHT, _WIDTH), self._crop),
+            y=y,
             attributes=lists.attributes[rows],
             identity=lists.identity[rows],
-            names={"attributes": lists.attribute_names},
+            names={"attributes": lists.attribute_names, **classes},
         )
+
+    def _labelled(self, attributes: NDArray[Any]) -> tuple[NDArray[Any] | None, dict[str, tuple[str, ...]]]:
+        """The labels (n,) of attributes (n, 40), and the names of what they mean."""
+        label, names = self._label, self._lists.attribute_names
+        if label is None:
+            return None, {}
+        if label not in names:
+            raise UserError(f"celeba: label: no attribute {label!r}{did_you_mean(label, names)}")
+        return attributes[:, names.index(label)], {"classes": (f"not {label}", label)}
 
     @cached_property
     def _lists(self) -> FaceLists:

@@ -42,6 +42,18 @@ def test_official_layout(root):
             assert attributes.tolist() == [int((row + column) % 3 == 0) for column in range(40)]
 
 
+def test_an_attribute_may_be_the_class(root):
+    write_celeba(root)
+    name = ATTRIBUTES[4]
+    data = mfbench.get("dataset", "celeba", label=name)
+    assert data.spec().classes == 2
+    assert data.train.names == {"attributes": ATTRIBUTES, "classes": (f"not {name}", name)}
+    for split in (data.train, data.val, data.test):
+        assert torch.equal(split.y, split.attributes[:, 4].long())
+    with pytest.raises(UserError, match=f"label: no attribute '{name}x'; did you mean '{name}'"):
+        _ = mfbench.get("dataset", "celeba", label=name + "x").train
+
+
 def test_crop_is_the_central_square(root):
     folder = write_celeba(root)
     image = np.asarray(Image.open(folder / "img_align_celeba" / "000011.jpg"))
