@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from mfbench.plan import planning
+from mfbench.protocols.ood_sets import require_alike
 from mfbench.registry import load_registry
 from mfbench.suite import read_suite
 
@@ -24,6 +26,26 @@ def planned(monkeypatch):
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.toml")))
 def test_can_be_planned(name, planned):
     assert planned(name).cells
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.toml")))
+def test_no_pair_can_be_told_by_how_its_images_were_made(name, planned):
+    """What `ood_auroc` refuses when it runs, found without the files."""
+    registry = load_registry()
+    asked = {
+        json.dumps([cell.data, {key: cell.protocol["parameters"][key] for key in SIDES}])
+        for cell in planned(name).cells
+        if cell.protocol["name"] == "ood_auroc"
+    }
+    for text in sorted(asked):
+        data, others = json.loads(text)
+        seen = registry.create("dataset", data["name"], **data["parameters"])
+        for other in (choice for key in SIDES for choice in others[key] or ()):
+            unseen = registry.create("dataset", other["name"], **other["parameters"])
+            require_alike(data["name"], seen, other["name"], unseen)
+
+
+SIDES = ("near", "against", "validation")
 
 
 def test_standard_is_the_papers_protocol_over_five_seeds(planned):
