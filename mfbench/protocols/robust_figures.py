@@ -8,6 +8,7 @@ Kept arrays: `shown_<stage>` bytes (k, c, h, w), for the stages clean, attacked 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mfbench.protocols import style
 from mfbench.protocols.robust_semantics import STAGES
 from mfbench.protocols.sample_image_figures import mosaic, show
 from mfbench.protocols.showing import (
+    LEGEND_LINE,
     Kept,
     in_lines,
     looks_of,
@@ -39,6 +41,8 @@ RIGHT, WRONG = "#006644", "#B00020"
 """Green and red of labels; a cross before the wrong ones tells them apart in grey."""
 PANELS = 9
 """Most panels of ways through feature space."""
+LEGEND_TEXT = 84
+"""Letters of a line of the legend under the curves."""
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
@@ -119,11 +123,14 @@ def _ways(ax: Axes, kept: Kept) -> None:
 
 def draw_curves(shown: Shown) -> Figure:
     """Accuracy under the probing attack against its iterations."""
-    figure, axes = style.new_figure(panel=(5.0, 3.4))
+    figure, axes = style.new_figure(panel=(6.0, 3.4))
     looks = looks_of(record for record, _ in shown)
+    more = 0  # lines, beyond one for each label
     for record, kept in shown:
+        lines = textwrap.wrap(record.label, LEGEND_TEXT, subsequent_indent="    ")
+        more += len(lines) - 1
         axes[0, 0].plot(
-            kept["curve_steps"], kept["curve_accuracy"], label=record.label, **looks[record.label]
+            kept["curve_steps"], kept["curve_accuracy"], label="\n".join(lines), **looks[record.label]
         )
     steps = sorted({int(step) for _, kept in shown for step in kept["curve_steps"]})
     axes[0, 0].set_xscale("symlog", linthresh=1)
@@ -131,7 +138,9 @@ def draw_curves(shown: Shown) -> Figure:
     axes[0, 0].minorticks_off()
     axes[0, 0].set_ylim(-0.03, 1.03)
     style.label(axes[0, 0], x="iterations of the probing attack", y="accuracy")
-    shared_legend(figure, axes.flat, columns=2)
+    shared_legend(figure, axes.flat, columns=1)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + LEGEND_LINE * more)
     style.heading(figure, seeds_of(record for record, _ in shown))
     return figure
 

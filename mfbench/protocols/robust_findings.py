@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mfbench.contracts import Record
-from mfbench.protocols.showing import value_of
+from mfbench.protocols.showing import role_of, value_of
 
 PRIMARY = "worst_case_accuracy"
 
@@ -14,7 +14,8 @@ PRIMARY = "worst_case_accuracy"
 def findings(records: Sequence[Record]) -> list[str]:
     """Three sentences at most: of the gap that adaptive attacks open, of clean accuracy, and of flags."""
     means = {label: _means(records, label) for label in dict.fromkeys(record.label for record in records)}
-    ranked = {label: mean for label, mean in means.items() if not math.isnan(mean[PRIMARY])}
+    defenses = {record.label for record in records if role_of(record) == "method"}  # controls win nothing
+    ranked = {name: mean for name, mean in means.items() if name in defenses and mean[PRIMARY] >= 0}
     said = []
     if ranked:
         said.append(_gap(ranked))
