@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mfbench import Dataset, DataSpec, Disentangler, Progress, Unsupported
 from mfbench_vae.arguments import above_zero, at_least
+from mfbench_vae.distortion import distorted
 from mfbench_vae.networks import Encoder, Halves, Network, initialise, make_decoder, make_encoder
 from mfbench_vae.pixels import Bernoulli, Gaussian, Pixels, make_law
 from mfbench_vae.randomness import weights_from
@@ -34,7 +35,9 @@ class Autoencoder(HasCode):
     network: see `networks`; `width` units a layer of an "mlp", `channels` at
     half size of a "conv", doubled with every level. pixels: p(x | z), with `pixel_std` where it is Gaussian.
     iterations: steps of Adam on `batch_size` images, of each of the `restarts`; the restart with the lowest
-    `objective` on the validation images is kept, for which no label is read.
+    `objective` on the validation images is kept, for which no label is read. distortion: in training the
+    encoder sees images through random affine maps, at 1 up to a turn of 0.2, a shear of 0.3, a stretch by 15 %
+    and a shift by a twentieth of the shorter side, and the decoder draws them as they were.
     """
 
     network: Network = "auto"
@@ -46,6 +49,7 @@ class Autoencoder(HasCode):
     batch_size: int = 128
     learning_rate: float = 1e-3
     restarts: int = 1
+    distortion: float = 0.0
 
     adversarial: ClassVar[bool] = False
     critic_rate: ClassVar[float] = 1e-4
@@ -54,7 +58,7 @@ class Autoencoder(HasCode):
     def __post_init__(self) -> None:
         name = self._registered
         at_least(name, 1, latent=getattr(self, "latent", 1), width=self.width, channels=self.channels)
-        at_least(name, 0, iterations=self.iterations)
+        at_least(name, 0, iterations=self.iterations, distortion=self.distortion)
         at_least(name, 1, batch_size=self.batch_size, restarts=self.restarts)
         above_zero(name, pixel_std=self.pixel_std, learning_rate=self.learning_rate)
         self.law: Bernoulli | Gaussian = make_law(self.pixels, self.pixel_std)
@@ -176,7 +180,7 @@ class Autoencoder(HasCode):
     def spread(self, x: Tensor, mean: Tensor, std: Tensor) -> None:
         """Make the encoder's first outputs uncorrelated on x, with this mean and standard deviation (d,)."""
         encoder = cast(Encoder | Halves, self.networks["encoder"])
-        encoder.spread(x, slice(0, len(mean)), mean, std)
+        encoder.spread(x, mean, std)
 
     def reconstruction(self, outputs: Tensor, x: Tensor) -> Tensor:
         """-log p(x | z), (n,) nats."""
@@ -186,12 +190,18 @@ class Autoencoder(HasCode):
         with weights_from(rng):
             networks, critics = self.make_networks(), self.make_critics(attributes)
             initialise(networks)
-        self.networks = networks.to(self.spec.device, self.spec.dtype)
-        self.critics = critics.to(self.spec.device, self.spec.dtype)
+        self.networks, self.critics = (
+            module.to(self.spec.device, self.spec.dtype, memory_format=torch.channels_last)
+            for module in (networks, critics)
+        )
 
     def _train(self, x: Tensor, attributes: Tensor | None, rng: torch.Generator, progress: Progress) -> None:
         self._new_networks(rng, attributes)
-        self.prepare(x[:ASKED_AT_ONCE])
+        first = x[:ASKED_AT_ONCE]
+        for module in (*self.networks.modules(), *self.critics.modules()):
+            if isinstance(module, Encoder):
+                module.standardise(first)
+        self.prepare(first)
         train(
             self.networks,
             self.critics,
@@ -221,7 +231,9 @@ class Autoencoder(HasCode):
         rows = itertools.islice(self.rows(len(x), attributes, rng), self.iterations)
         for number, chosen in enumerate(rows):
             seen = None if attributes is None else attributes[chosen]
-            yield Batch(x[chosen], seen, len(x), number / self.iterations, rng)
+            images = x[chosen]
+            other = distorted(images, self.distortion, rng) if self.distortion else None
+            yield Batch(images, seen, len(x), number / self.iterations, rng, other)
 
     def _done(self) -> None:
         """Networks as they are after `fit`: nothing is trained, and nothing for training alone is left."""

@@ -42,7 +42,7 @@ class FSQVAE(Quantised):
         return super().decoded(2 * z / (self.levels - 1) - 1)
 
     def objective(self, batch: Batch) -> Tensor:
-        bounded = self.bounded(self.networks["encoder"](batch.x))
+        bounded = self.bounded(self.networks["encoder"](batch.seen))
         z = straight_through(bounded.round(), bounded)
         return self.reconstruction(self.decoded(z), batch.x).mean()
 

@@ -49,6 +49,11 @@ class Grid(nn.Module):
         axes = torch.arange(len(self.centres), device=index.device)
         return self.centres[axes, index]
 
+    def expected(self, logits: Tensor) -> Tensor:
+        """(n, d): the mean of the centres of each axis, weighed by the softmax of logits (n, m, d)."""
+        weights = logits.masked_fill(~self.used.T, -torch.inf).softmax(dim=1)
+        return (weights * self.centres.T).sum(1)
+
     def round(self, z: Tensor) -> Tensor:
         """R(z): the nearest centre, so held to the grid's ends; takes no gradient."""
         return self.at(self.index(z))

@@ -6,20 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from mfbench import UserError
 from mfbench_vae.arguments import above_zero, at_least, within
 from mfbench_vae.beta_vae import warmed
 from mfbench_vae.grid import Grid
+from mfbench_vae.networks import Encoder, Halves
 from mfbench_vae.posterior import Posterior, aggregate_log_prob
 from mfbench_vae.training import Batch
 from mfbench_vae.vae import Variational
 
+SHARPNESS = 1.0
+"""Of the first codes of the centres' head: see `GridVariational.begin`."""
+
 
 @dataclass(kw_only=True, eq=False)
 class GridVariational(Variational):
-    """Base of the forms of GridVAE: a prior with centres on a grid, rounded codes as symbols."""
+    """Base of the forms of GridVAE: a prior with centres on a grid, rounded codes as symbols.
+
+    head: what gives the means. "linear": the encoder's last layer. "centres": on each axis the mean of its
+    centres, weighed by the softmax of outputs of that layer; so means lie within the grid, and no two centres
+    are farther from each other than others.
+    """
+
+    head: Literal["centres", "linear"] = "centres"
 
     @property
     def grid_prior(self) -> Grid:
@@ -30,9 +42,32 @@ class GridVariational(Variational):
         raise NotImplementedError
 
     def make_networks(self) -> nn.ModuleDict:
-        networks = super().make_networks()
-        networks["grid"] = self.make_grid()
-        return networks
+        grid = self.make_grid()
+        blocks = 1 + (grid.centres.shape[1] if self.head == "centres" else 1)
+        encoder = self.encoder(blocks * self.latent, blocks=blocks)
+        return nn.ModuleDict({"encoder": encoder, "decoder": self.decoder(self.latent), "grid": grid})
+
+    def codes(self, outputs: Tensor) -> Tensor:
+        return self._posterior(outputs).mean
+
+    def posterior(self, x: Tensor) -> Posterior:
+        return self._posterior(self.networks["encoder"](x))
+
+    def _posterior(self, outputs: Tensor) -> Posterior:
+        if self.head == "linear":
+            return Posterior.of(outputs)
+        blocks = outputs.unflatten(1, (-1, self.latent))  # type: ignore[no-untyped-call]
+        mean = self.grid_prior.expected(blocks[:, :-1])
+        return Posterior.of(torch.cat([mean, blocks[:, -1]], dim=1))
+
+    def begin(self, x: Tensor, sharpness: float) -> None:
+        """Means that are uncorrelated on x and spread over the grid; with the centres' head more so the sharper."""
+        mean, std = self.grid_prior.moments()
+        if self.head == "linear":
+            return self.spread(x, mean, std)
+        self.spread(x, 0 * mean, 0 * std + 1)
+        factors = sharpness * (self.grid_prior.centres - mean[:, None]) / std[:, None]
+        cast(Encoder | Halves, self.networks["encoder"]).repeat(factors.T)
 
     def symbols(self, x: Tensor) -> Tensor:
         """The message: the place on each axis, from 0, of the centre nearest to the mean."""
@@ -71,8 +106,7 @@ class GridVAE(GridVariational):
         return Grid([list(self.grid)] * self.latent, self.prior_std)
 
     def prepare(self, x: Tensor) -> None:
-        mean, std = self.grid_prior.moments()
-        self.spread(x, mean, std)
+        self.begin(x, SHARPNESS)
 
     def penalty(self, q: Posterior, z: Tensor, batch: Batch) -> Tensor:
         return warmed(self.beta, self.warm_up, batch) * self.divergence(q, z, batch.count).mean()

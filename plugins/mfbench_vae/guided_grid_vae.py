@@ -18,6 +18,9 @@ from mfbench_vae.grid_vae import GridVariational
 from mfbench_vae.posterior import Posterior
 from mfbench_vae.training import Batch, shuffled_rows
 
+GENTLE = 0.1
+"""`begin` of means that are near the middle of their axes: labels will draw each to its side."""
+
 
 @dataclass(kw_only=True, eq=False)
 class GuidedGridVAE(GridVariational):
@@ -55,6 +58,10 @@ class GuidedGridVAE(GridVariational):
 
     def make_grid(self) -> Grid:
         return Grid(self._axes, self.prior_std)
+
+    def prepare(self, x: Tensor) -> None:
+        if self.head == "centres":
+            self.begin(x, GENTLE)
 
     def attributes_for(self, data: Dataset, rng: torch.Generator) -> Tensor:
         given = given_attributes(data, self._left_out, self.label_fraction, rng)

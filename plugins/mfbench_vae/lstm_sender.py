@@ -40,7 +40,7 @@ class LSTMSender(Autoencoder):
         return nn.ModuleDict({**networks, "decoder": self.decoder(self.length * self.vocabulary)})
 
     def objective(self, batch: Batch) -> Tensor:
-        thought = self.networks["encoder"](batch.x)
+        thought = self.networks["encoder"](batch.seen)
         message = self.networks["speaker"](thought, self.length, self.temperature, batch.rng)
         outputs = self.networks["decoder"](message.flatten(1))
         return self.reconstruction(outputs, batch.x).mean()

@@ -1,7 +1,8 @@
 """The encoders and decoders, the same for every method: only the objectives differ.
 
-Small images have fully connected layers, larger ones residual convolutions (He et al. 2016), without
-normalisation, so that a code depends on its own image alone.
+Small images have fully connected layers, larger ones convolutions with residual blocks (He et al. 2016) at the
+smallest of their sizes, where they cost least. Decoders have half of the encoders' channels. Nothing is
+normalised over a batch, so that a code depends on its own image alone.
 """
 
 from __future__ import annotations
@@ -12,38 +13,52 @@ from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, silu
+from torch.nn.functional import interpolate, pixel_shuffle, silu
 
 from mfbench import Unsupported
 
 Network: TypeAlias = Literal["auto", "mlp", "conv", "halves"]
-"""auto: "mlp" up to MLP_PIXELS pixels, "conv" beyond. halves: fully connected, with an encoder for the left
-half of the image and one for the right, each with half of the code."""
+"""auto: "mlp" up to MLP_PIXELS pixels, "conv" beyond. halves: an encoder for the left half of the image and one
+for the right, each with half of the code; encoders and decoder are those that "auto" gives to the image."""
 
 MLP_PIXELS = 1024
 SMALLEST = 8
 """Convolutional levels are halved until neither side is longer."""
-WIDEST = 4
+WIDEST = 2
 """Channels double with every level, up to so many times those of the first."""
 
 
 class Encoder(nn.Module):
-    """Images (n, c, h, w) in [0, 1] to (n, outputs): a body, then a linear layer `out`."""
+    """Images (n, c, h, w) in [0, 1] to (n, outputs): a body, then a linear layer `out`.
+
+    What the body sees has mean 0 and standard deviation 1 over all pixels of the training images.
+    """
+
+    centre: Tensor
+    scale: Tensor
 
     def __init__(self, body: nn.Module, features: int, outputs: int) -> None:
         super().__init__()
         self.body = body
         self.out = nn.Linear(features, outputs)
+        self.register_buffer("centre", torch.tensor(0.5))
+        self.register_buffer("scale", torch.tensor(1.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.out(self.body(x - 0.5)))
+        return cast(Tensor, self.out(self.body((x - self.centre) / self.scale)))
+
+    def standardise(self, x: Tensor) -> None:
+        """Take centre and scale from these images."""
+        self.centre.copy_(x.mean())
+        self.scale.copy_(x.std().clamp_min(1e-3))
 
     @torch.no_grad()
-    def spread(self, x: Tensor, rows: slice, mean: Tensor, std: Tensor) -> None:
-        """Make the outputs `rows` uncorrelated on x, with these means and standard deviations (d,).
+    def spread(self, x: Tensor, mean: Tensor, std: Tensor) -> None:
+        """Make the first d outputs uncorrelated on x, with these means and standard deviations (d,).
 
         A change of the last layer alone; directions in which the outputs do not vary stay as they are.
         """
+        rows = slice(0, len(mean))
         y = self(x)[:, rows].double()
         values, vectors = torch.linalg.eigh(torch.cov(y.T).reshape(y.shape[1], -1))
         scale = torch.where(values > 1e-6 * values[-1], values, 1.0).rsqrt()
@@ -52,6 +67,14 @@ class Encoder(nn.Module):
         self.out.weight[rows] = (change @ self.out.weight[rows].double()).to(self.out.weight)
         shift = mean.double() + change @ (self.out.bias[rows].double() - y.mean(0))
         self.out.bias[rows] = shift.to(self.out.bias)
+
+    @torch.no_grad()
+    def repeat(self, factors: Tensor) -> None:
+        """Make the first m d outputs m blocks: the first d times the factors (m, d) of each block."""
+        count = factors.shape[1]
+        weight, bias = self.out.weight[:count].clone(), self.out.bias[:count].clone()
+        self.out.weight[: factors.numel()] = (factors[:, :, None] * weight).flatten(0, 1)
+        self.out.bias[: factors.numel()] = (factors * bias).flatten()
 
 
 class Halves(nn.Module):
@@ -69,10 +92,20 @@ class Halves(nn.Module):
         each = [part(half) for part, half in zip(self.parts, _halves(x))]
         return torch.stack([one.unflatten(1, (self.blocks, -1)) for one in each], dim=2).flatten(1)
 
-    def spread(self, x: Tensor, rows: slice, mean: Tensor, std: Tensor) -> None:
-        """As `Encoder.spread`, each half on its own; `rows` must be the first block."""
+    def standardise(self, x: Tensor) -> None:
+        """As `Encoder.standardise`, of the whole images for both."""
+        for part in self.parts:
+            cast(Encoder, part).standardise(x)
+
+    def spread(self, x: Tensor, mean: Tensor, std: Tensor) -> None:
+        """As `Encoder.spread`, each half on its own."""
         for part, half, centre, width in zip(self.parts, _halves(x), mean.chunk(2), std.chunk(2)):
-            cast(Encoder, part).spread(half, slice(0, len(centre)), centre, width)
+            cast(Encoder, part).spread(half, centre, width)
+
+    def repeat(self, factors: Tensor) -> None:
+        """As `Encoder.repeat`, each half on its own."""
+        for part, some in zip(self.parts, factors.chunk(2, dim=1)):
+            cast(Encoder, part).repeat(some)
 
 
 class Residual(nn.Module):
@@ -85,6 +118,18 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, x + self.second(silu(self.first(silu(x)))))
+
+
+class Finish(nn.Module):
+    """A convolution to four values a pixel and channel, which become 2 x 2 pixels; cut to `size`."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.conv = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pixel_shuffle(self.conv(x), 2)[:, :, : self.size[0], : self.size[1]]
 
 
 class Enlarge(nn.Module):
@@ -103,39 +148,46 @@ def make_encoder(
     network: Network, shape: Sequence[int], outputs: int, *, width: int, channels: int, blocks: int = 1
 ) -> Encoder | Halves:
     """Images of `shape` to (n, outputs); `blocks`: see `Halves`. Unsupported where there are no halves."""
-    chosen = _chosen(network, shape)
-    if chosen == "halves":
+    convolves = _convolves(network, shape)
+    if network == "halves":
         half = (*shape[:2], shape[2] // 2)
         if shape[2] % 2 or outputs % (2 * blocks):
             raise Unsupported(f"halves: neither width {shape[2]} nor the code's size may be odd")
-        left, right = (_mlp_encoder(half, outputs // 2, width) for _ in range(2))
+        left, right = (_encoder(half, outputs // 2, width, channels, convolves) for _ in range(2))
         return Halves(left, right, blocks)
-    if chosen == "mlp":
-        return _mlp_encoder(shape, outputs, width)
+    return _encoder(shape, outputs, width, channels, convolves)
+
+
+def _encoder(shape: Sequence[int], outputs: int, width: int, channels: int, convolves: bool) -> Encoder:
+    if not convolves:
+        inputs = shape[0] * shape[1] * shape[2]
+        seen = [nn.Flatten(), nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
+        return Encoder(nn.Sequential(*seen), width, outputs)
     sizes, depths = pyramid(shape, channels)
-    layers: list[nn.Module] = [nn.Conv2d(shape[0], depths[0], 3, 2, 1)]
-    for before, after in pairwise(depths):
-        layers += [Residual(before), nn.SiLU(), nn.Conv2d(before, after, 3, 2, 1)]
-    layers += [Residual(depths[-1]), nn.SiLU(), nn.Flatten()]
-    return Encoder(nn.Sequential(*layers), depths[-1] * sizes[-1][0] * sizes[-1][1], outputs)
+    layers: list[nn.Module] = [nn.Conv2d(shape[0], depths[0], 5, 2, 2)]
+    for level, (before, after) in enumerate(pairwise(depths)):
+        side = 3 if level else 5
+        layers += [nn.SiLU(), nn.Conv2d(before, after, side, 2, side // 2)]
+    features = depths[-1] * sizes[-1][0] * sizes[-1][1]
+    layers += [Residual(depths[-1]), nn.SiLU(), nn.Flatten(), nn.Linear(features, width), nn.SiLU()]
+    return Encoder(nn.Sequential(*layers), width, outputs)
 
 
 def make_decoder(
     network: Network, shape: Sequence[int], latent: int, *, width: int, channels: int
 ) -> nn.Sequential:
     """Codes (n, latent) to the parameters of pixels, (n, *shape): logits or means."""
-    if _chosen(network, shape) != "conv":
+    if not _convolves(network, shape):
         layers: list[nn.Module] = [nn.Linear(latent, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
         return nn.Sequential(*layers, nn.Linear(width, shape[0] * shape[1] * shape[2]), _unflatten(shape))
-    sizes, depths = pyramid(shape, channels)
+    sizes, depths = pyramid(shape, -(-channels // 2))
     sizes, depths = sizes[::-1], depths[::-1]
     features = depths[0] * sizes[0][0] * sizes[0][1]
-    layers = [nn.Linear(latent, features), nn.Unflatten(1, (depths[0], *sizes[0])), Residual(depths[0])]
+    layers = [nn.Linear(latent, width), nn.SiLU(), nn.Linear(width, features)]
+    layers += [nn.Unflatten(1, (depths[0], *sizes[0])), Residual(depths[0])]
     for (before, after), size in zip(pairwise(depths), sizes[1:]):
-        layers += [nn.SiLU(), Enlarge(before, after, size), Residual(after)]
-    full = (shape[1], shape[2])
-    layers += [nn.SiLU(), Enlarge(depths[-1], depths[-1], full), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Conv2d(depths[-1], shape[0], 3, padding=1))
+        layers += [nn.SiLU(), Enlarge(before, after, size)]
+    return nn.Sequential(*layers, nn.SiLU(), Finish(depths[-1], shape[0], (shape[1], shape[2])))
 
 
 @torch.no_grad()
@@ -159,16 +211,10 @@ def pyramid(shape: Sequence[int], channels: int) -> tuple[list[tuple[int, int]],
     return sizes, [channels * min(2**level, WIDEST) for level in range(len(sizes))]
 
 
-def _chosen(network: Network, shape: Sequence[int]) -> Network:
-    if network != "auto":
-        return network
-    return "mlp" if shape[1] * shape[2] <= MLP_PIXELS else "conv"
-
-
-def _mlp_encoder(shape: Sequence[int], outputs: int, width: int) -> Encoder:
-    inputs = shape[0] * shape[1] * shape[2]
-    layers = [nn.Flatten(), nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
-    return Encoder(nn.Sequential(*layers), width, outputs)
+def _convolves(network: Network, shape: Sequence[int]) -> bool:
+    if network in ("auto", "halves"):
+        return shape[1] * shape[2] > MLP_PIXELS
+    return network == "conv"
 
 
 def _unflatten(shape: Sequence[int]) -> nn.Unflatten:

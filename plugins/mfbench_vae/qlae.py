@@ -56,7 +56,7 @@ class QLAE(Quantised):
         return values
 
     def objective(self, batch: Batch) -> Tensor:
-        outputs = self.networks["encoder"](batch.x)
+        outputs = self.networks["encoder"](batch.seen)
         z = self.codes(outputs)
         errors = self.reconstruction(self.decoded(straight_through(z, outputs)), batch.x).mean()
         distance = self.quantisation * mse_loss(z, outputs.detach())

@@ -19,7 +19,7 @@ class Batch:
     """What an objective sees: images x (b, c, h, w), and where labels are used attributes (b, k).
 
     attributes: float, NaN where an image's label is not given. count: of training images. done: the share of
-    the training that lies behind, in [0, 1).
+    the training that lies behind, in [0, 1). distorted: what the encoder sees in place of x, if anything else.
     """
 
     x: Tensor
@@ -27,6 +27,12 @@ class Batch:
     count: int
     done: float
     rng: torch.Generator
+    distorted: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """What the encoder sees; x is what the decoder should draw."""
+        return self.x if self.distorted is None else self.distorted
 
 
 def shuffled_rows(rows: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:

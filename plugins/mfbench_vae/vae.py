@@ -30,7 +30,7 @@ class Variational(Autoencoder):
 
     def drawn(self, batch: Batch) -> tuple[Posterior, Tensor]:
         """q(z | x) and one draw z (n, d) of it, differentiable."""
-        q = self.posterior(batch.x)
+        q = self.posterior(batch.seen)
         return q, q.at(normal_like(q.mean, batch.rng))
 
     def objective(self, batch: Batch) -> Tensor:

@@ -104,3 +104,20 @@ def test_moments_of_the_axes():
     assert torch.allclose(mean, torch.tensor([1 / 3, 0.5]).double())
     assert torch.allclose(std, torch.tensor([(14 / 9) ** 0.5, 0.5]).double())
     assert Grid([[7.0]], 0.3).moments()[1].tolist() == pytest.approx([0.3])
+
+
+# -- the centres' head ----------------------------------------------------------------------------------------
+
+
+def test_means_are_centres_weighed_by_a_softmax():
+    logits = normal(5, 3, 2)
+    found = grid().expected(logits)
+    first = logits[:, :, 0].softmax(1) @ torch.tensor(AXES[0]).double()
+    second = logits[:, :2, 1].softmax(1) @ torch.tensor(AXES[1]).double()  # the shorter axis has two centres
+    assert torch.allclose(found, torch.stack([first, second], 1), rtol=1e-10)
+
+
+def test_sure_logits_give_a_centre():
+    logits = torch.zeros(1, 3, 2).double()
+    logits[0, 2, 0] = logits[0, 1, 1] = 500.0
+    assert torch.allclose(grid().expected(logits), torch.tensor([[2.0, 1.0]]).double())

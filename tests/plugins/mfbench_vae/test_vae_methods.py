@@ -179,7 +179,7 @@ def test_small_images_are_seen_whole_and_larger_ones_by_convolutions():
         for shape in ((3, 32, 32), (1, 28, 56))
     ]
     assert ["Conv2d" in kind for kind in kinds] == [False, True]
-    assert pyramid((1, 28, 56), 4) == ([(14, 28), (7, 14), (4, 7)], [4, 8, 16])
+    assert pyramid((1, 28, 56), 4) == ([(14, 28), (7, 14), (4, 7)], [4, 8, 8])
 
 
 def test_each_half_of_the_code_sees_half_of_the_image():

@@ -20,6 +20,7 @@ from torch.distributions import MultivariateNormal, Normal
 from torch.nn.functional import cross_entropy
 from vae_fakes import made, normal
 
+import mfbench
 from mfbench.testing.data import TinyImages
 
 
@@ -152,9 +153,44 @@ def test_kinds_of_divergence_are_ordered():
     assert found["conditional"] < found["nearest"] + method.grid_prior.log_count
 
 
+def test_codes_of_the_centres_head_begin_uncorrelated_about_the_middle_of_the_grid():
+    data = TinyImages()
+    spreads = {}
+    for sharpness in (0.1, 1.0):
+        method = made("grid_vae", grid=[0.0, 1.0, 2.0, 3.0])
+        method.build(data.spec())
+        method.begin(data.train.x, sharpness)
+        mean = method.encode(data.train.x).double()
+        assert torch.allclose(mean.mean(0), torch.full((2,), 1.5).double(), atol=0.1)
+        assert torch.corrcoef(mean.T)[0, 1].abs() < 0.1
+        assert 0 < mean.min() < mean.max() < 3
+        spreads[sharpness] = mean.std(0)
+    assert torch.allclose(spreads[0.1], torch.full((2,), 0.1 * 1.25**0.5).double(), rtol=0.1)
+    assert (spreads[1.0] > 0.5).all()
+
+
+def test_the_centres_head_soon_tells_values_in_any_order():
+    """0, 2, 1 along a line are no monotone function: what the head is for."""
+    x = torch.linspace(0, 1, 300)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
+    told = torch.tensor([0.0, 2.0, 1.0])[torch.arange(300) // 100, None]
+    method = made("guided_grid_vae", prior_std=0.2)
+    method.build(mfbench.DataSpec(shape=(1, 8, 8), train_count=300, attributes=("place",)))
+    method._axes = [[0.0, 1.0, 2.0]]
+    method._new_networks(seeded())
+    method.networks["encoder"].standardise(x)
+    method.prepare(x)
+    optimiser = torch.optim.Adam(method.networks.parameters(), lr=5e-3)
+    for _ in range(60):
+        loss = method.grid_prior.nearest_divergence(method.posterior(x), told).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (method.symbols(x) == told).float().mean() > 0.9
+
+
 def test_codes_begin_spread_over_the_grid():
     data = TinyImages()
-    method = made("grid_vae", grid=[0.0, 1.0, 2.0, 3.0])
+    method = made("grid_vae", grid=[0.0, 1.0, 2.0, 3.0], head="linear")
     method.build(data.spec())
     method.prepare(data.train.x)
     mean = method.encode(data.train.x).double()
