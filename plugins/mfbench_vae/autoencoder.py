@@ -36,8 +36,8 @@ class Autoencoder(HasCode):
     half size of a "conv", doubled with every level. pixels: p(x | z), with `pixel_std` where it is Gaussian.
     iterations: steps of Adam on `batch_size` images, of each of the `restarts`; the restart with the lowest
     `objective` on the validation images is kept, for which no label is read. distortion: in training the
-    encoder sees images through random affine maps, at 1 up to a turn of 0.2, a shear of 0.3, a stretch by 15 %
-    and a shift by a twentieth of the shorter side, and the decoder draws them as they were.
+    encoder sees images through random affine maps (at 1 up to a turn of 0.2, a shear of 0.3, a stretch by
+    15 % and a shift by a twentieth of the shorter side), and the decoder draws them as they were.
     """
 
     network: Network = "auto"
@@ -191,7 +191,7 @@ class Autoencoder(HasCode):
             networks, critics = self.make_networks(), self.make_critics(attributes)
             initialise(networks)
         self.networks, self.critics = (
-            module.to(self.spec.device, self.spec.dtype, memory_format=torch.channels_last)
+            module.to(self.spec.device, self.spec.dtype).to(memory_format=torch.channels_last)
             for module in (networks, critics)
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 _TURN, _SHEAR, _STRETCH, _SHIFT = 0.2, 0.3, 0.15, 0.1
-"""Largest angle (radians), shear, logarithm of the scale of a side, and shift (halves of the shorter side)."""
+"""At most: angle (radians), shear, logarithm of a side's scale, shift (in halves of the shorter side)."""
 
 
 def distorted(images: Tensor, strength: float, rng: torch.Generator) -> Tensor:

@@ -61,10 +61,11 @@ class GridVariational(Variational):
         return Posterior.of(torch.cat([mean, blocks[:, -1]], dim=1))
 
     def begin(self, x: Tensor, sharpness: float) -> None:
-        """Means that are uncorrelated on x and spread over the grid; with the centres' head more so the sharper."""
+        """Make means that are uncorrelated on x, and spread over the grid: the wider, the sharper."""
         mean, std = self.grid_prior.moments()
         if self.head == "linear":
-            return self.spread(x, mean, std)
+            self.spread(x, mean, std)
+            return
         self.spread(x, 0 * mean, 0 * std + 1)
         factors = sharpness * (self.grid_prior.centres - mean[:, None]) / std[:, None]
         cast(Encoder | Halves, self.networks["encoder"]).repeat(factors.T)

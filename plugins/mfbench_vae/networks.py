@@ -1,7 +1,7 @@
 """The encoders and decoders, the same for every method: only the objectives differ.
 
-Small images have fully connected layers, larger ones convolutions with residual blocks (He et al. 2016) at the
-smallest of their sizes, where they cost least. Decoders have half of the encoders' channels. Nothing is
+Small images have fully connected layers, larger ones convolutions with a residual block (He et al. 2016) at
+the smallest of their sizes, where it costs least. Decoders have half of the encoders' channels. Nothing is
 normalised over a batch, so that a code depends on its own image alone.
 """
 
@@ -18,8 +18,8 @@ from torch.nn.functional import interpolate, pixel_shuffle, silu
 from mfbench import Unsupported
 
 Network: TypeAlias = Literal["auto", "mlp", "conv", "halves"]
-"""auto: "mlp" up to MLP_PIXELS pixels, "conv" beyond. halves: an encoder for the left half of the image and one
-for the right, each with half of the code; encoders and decoder are those that "auto" gives to the image."""
+"""auto: "mlp" up to MLP_PIXELS pixels, "conv" beyond. halves: an encoder for the left half of the image and
+one for the right, each with half of the code; they and the decoder are what "auto" gives to the image."""
 
 MLP_PIXELS = 1024
 SMALLEST = 8

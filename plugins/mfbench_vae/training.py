@@ -19,7 +19,7 @@ class Batch:
     """What an objective sees: images x (b, c, h, w), and where labels are used attributes (b, k).
 
     attributes: float, NaN where an image's label is not given. count: of training images. done: the share of
-    the training that lies behind, in [0, 1). distorted: what the encoder sees in place of x, if anything else.
+    the training that lies behind, in [0, 1). distorted: what the encoder sees in place of x, where it does.
     """
 
     x: Tensor

@@ -106,7 +106,7 @@ def test_moments_of_the_axes():
     assert Grid([[7.0]], 0.3).moments()[1].tolist() == pytest.approx([0.3])
 
 
-# -- the centres' head ----------------------------------------------------------------------------------------
+# -- the centres' head --------------------------------------------------------------------------------------
 
 
 def test_means_are_centres_weighed_by_a_softmax():

@@ -115,9 +115,7 @@ def test_the_encoder_alone_sees_the_distortion(monkeypatch):
     method = made("vae", distortion=1.0, iterations=1)
     method.build(data.spec())
     seen = []
-    monkeypatch.setattr(
-        type(method), "loss", lambda self, batch: seen.append(batch) or self.objective(batch)
-    )
+    monkeypatch.setattr(type(method), "loss", lambda self, batch: seen.append(batch) or self.objective(batch))
     method.fit(data.without_test(), rng=seeded(), progress=lambda done, total: None)
     (batch,) = seen
     assert batch.distorted is not None
