@@ -89,5 +89,5 @@ class GuidedGridVAE(GridVariational):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         axes = zip(state["grid.centres"].tolist(), state["grid.used"].tolist())
         self._axes = [[c for c, used in zip(*axis) if used] for axis in axes]
-        self.networks["grid"] = self.make_grid().to(state["grid.centres"])
+        self._new_networks(None)  # with the centres' head, the encoder's size depends on the grid
         super().load_state_dict(state)

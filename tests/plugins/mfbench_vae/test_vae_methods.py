@@ -80,6 +80,10 @@ def test_values_of_an_attribute_are_its_centres():
     assert method.grid_prior.centres.tolist() == [[3, 4, 5], [0, 1, 1]]
     code = method.encode(several.test.x).round()
     assert (code == several.test.attributes).double().mean() > 0.9
+    restored = made("guided_grid_vae")  # which knows of no third value before it is told
+    restored.build(several.spec())
+    restored.load_state_dict(method.state_dict())
+    assert torch.equal(restored.encode(several.test.x), method.encode(several.test.x))
 
 
 def test_a_few_labels_are_read_and_no_others():
