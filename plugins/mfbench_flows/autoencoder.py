@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from mfbench_flows.sizes import Size, factors, resized
+from mfbench_flows.squeeze import Squeeze
 
 
 class Encoder(nn.Module):
@@ -30,26 +31,40 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """y (n, code, *sizes[-1]), given an image (n, condition, h, w), to x_hat (n, channels, *sizes[0]).
 
-    The image is concatenated at every size, and its enlargement is what the network's answer is added to, so
-    that y need only tell the difference. `condition` = 0: there is none.
+    From each size to the next: three convolutions, the last with channels for every pixel of the larger size,
+    into which they are sorted (Shi et al. 2016), so that the full size costs no convolution. The image is
+    concatenated at every size but the full one, and its enlargement is what the network's answer is added to,
+    so that y need only tell the difference. `condition` = 0: there is none.
     """
 
     def __init__(self, channels: int, code: int, sizes: Sequence[Size], width: int, condition: int) -> None:
         super().__init__()
-        self.sizes = list(reversed(sizes))
-        inputs = [code, *[width] * (len(sizes) - 1)]
-        self.layers = nn.ModuleList(nn.Conv2d(count + condition, width, 3, padding=1) for count in inputs)
-        self.out = nn.Conv2d(width, channels, 3, padding=1)
+        growing = list(reversed(sizes))
+        steps = [factors(size) for size in growing[1:]] or [(1, 1)]
+        inputs = [code, *[width] * (len(steps) - 1)]
+        outputs = [*[width] * (len(steps) - 1), channels]
+        self.size = growing[-1]
+        self.sizes = growing[: len(steps)]
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before + condition, width, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(width, width, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(width, after * across * along, 3, padding=1),
+            )
+            for before, after, (across, along) in zip(inputs, outputs, steps)
+        )
+        self.blocks = nn.ModuleList(Squeeze(step) for step in steps)
 
     def forward(self, y: Tensor, condition: Tensor | None) -> Tensor:
         h = y
-        for size, layer in zip(self.sizes, self.layers):
-            h = resized(h, size)
+        for place, (size, layer, block) in enumerate(zip(self.sizes, self.layers, self.blocks)):
+            h = silu(h) if place else h
             if condition is not None:
                 h = torch.cat([h, resized(condition, size)], 1)
-            h = silu(layer(h))
-        answer: Tensor = self.out(h)
-        return answer if condition is None else answer + resized(condition, self.sizes[-1])
+            h = cast(Squeeze, block).inverse(layer(h))
+        return h if condition is None else h + resized(condition, self.size)
 
 
 class Autoencoder(nn.Module):

@@ -17,16 +17,19 @@ _LIMIT = 2.0
 class AffineCoupling(Step):
     """(a, b) -> (a, b exp(l) + m), with l and m a network's answer to a and to the condition's features.
 
-    a are the first channels // 2 channels: none of a single channel, which then depends on the features
-    alone. The network's last layer starts at zero, so the step starts as the identity.
+    a are the first channels // 2 channels, or as many as said; where there are none (of a single channel)
+    all depends on the features alone. The network's last layer starts at zero, so the step starts as the
+    identity.
     """
 
-    def __init__(self, channels: int, features: int, width: int) -> None:
-        """`features`: channels of the condition's features, 0 without; `width`: channels of the network."""
+    def __init__(self, channels: int, features: int, width: int, kept: int | None = None) -> None:
+        """`features`: channels of the condition's features, 0 without; `width`: channels of the network;
+        `kept`: channels of a.
+        """
         super().__init__()
-        self.kept = channels // 2
+        self.kept = channels // 2 if kept is None else kept
         if self.kept + features == 0:
-            raise ValueError("a coupling of one channel needs features: there is nothing else to read")
+            raise ValueError("a coupling that keeps no channel needs features: there is nothing else to read")
         self.network = coupling_network(self.kept + features, 2 * (channels - self.kept), width)
 
     def forward(self, x: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -37,8 +37,9 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
     has `iterations` steps of `batch_size` dequantised images. Level 1 is the full size.
 
     `code_factor`: channels of a code, times the image's; `code_halvings`: of the image's size to its code's.
-    `width`: channels of the autoencoders' layers; `steps`, `flow_width`, `features`: of Glow's steps, of the
-    couplings' networks, and of what they see of the coarser image. `sample` draws z ~ N(0, temperature^2 I).
+    `width`: channels of the autoencoders' layers; `steps`: Glow's steps by level, the finest first, the last
+    number for all coarser levels (where they are cheap); `flow_width`, `features`: channels of the couplings'
+    networks, and of what they see of the coarser image. `sample` draws z ~ N(0, temperature^2 I).
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         code_factor: int = 2,
         code_halvings: int = 1,
         width: int = 32,
-        steps: int = 4,
+        steps: Sequence[int] = (4,),
         flow_width: int = 32,
         features: int = 16,
         iterations: int = 1500,
@@ -58,7 +59,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         temperature: float = 1.0,
     ) -> None:
         sizes = {"levels": levels, "code_factor": code_factor, "code_halvings": code_halvings, "width": width}
-        sizes |= {"steps": steps, "flow_width": flow_width, "features": features, "batch_size": batch_size}
+        sizes |= {"steps": min(steps, default=0), "flow_width": flow_width, "features": features, "batch_size": batch_size}
         require_at_least(_NAME, 1, **sizes)
         require_at_least(_NAME, 0, iterations=iterations, temperature=temperature)
         require_at_least(_NAME, 2, grey_levels=grey_levels)
@@ -67,7 +68,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         self.code_factor = code_factor
         self.code_halvings = code_halvings
         self.width = width
-        self.steps = steps
+        self.steps = list(steps)
         self.flow_width = flow_width
         self.features = features
         self.iterations = iterations

@@ -36,13 +36,13 @@ class Hierarchy(nn.Module):
         code_factor: int,
         code_halvings: int,
         width: int,
-        steps: int,
+        steps: Sequence[int],
         flow_width: int,
         features: int,
         who: str = "hierarchy",
     ) -> None:
-        """`width`: of the autoencoders; `flow_width`, `features`: of the flows. Unsupported, naming `who`,
-        where a size does not halve evenly.
+        """`width`: of the autoencoders; `flow_width`, `features`, `steps` of the flows, these by level, the
+        last number for all coarser ones. Unsupported, naming `who`, where a size does not halve evenly.
         """
         super().__init__()
         channels, size = shape[0], (shape[1], shape[2])
@@ -63,13 +63,13 @@ class Hierarchy(nn.Module):
             MultiscaleFlow(
                 code,
                 halvings=int(can_halve((code[1], code[2]))),
-                steps=steps,
+                steps=steps[min(i, len(steps) - 1)],
                 width=flow_width,
                 condition=condition,
                 features=features,
                 who=f"{who}: the codes",
             )
-            for code, condition in zip(self.code_shapes, conditions)
+            for i, (code, condition) in enumerate(zip(self.code_shapes, conditions))
         )
 
     @property
@@ -111,9 +111,14 @@ class Hierarchy(nn.Module):
 
     def latents(self, codes: Sequence[Tensor], level: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """(z_i, log |det dg_i/dy_i|) for i = level, ..., L, of [y_level, ..., y_L]."""
-        lows = [*self.decode(codes, level)[1:], None]
-        for i, (code, low) in enumerate(zip(codes, lows), level):
+        for i, (code, low) in enumerate(zip(codes, self.conditions(codes, level)), level):
             yield self.flow(i)(code, low)
+
+    def conditions(self, codes: Sequence[Tensor], level: int = 1) -> list[Tensor | None]:
+        """[x_hat_{level + 1}, ..., x_hat_L, None] of [y_level, ..., y_L]: what the flows are given. The
+        costliest decoder, that of `level`, is not needed for them.
+        """
+        return [*self.decode(codes[1:], level + 1), None]
 
     def generate(self, latents: Sequence[Tensor], level: int = 1, low: Tensor | None = None) -> Tensor:
         """x_hat_level of [z_level, z_{level + 1}, ...], down from `low`, the image of the level after the
@@ -128,7 +133,7 @@ class Hierarchy(nn.Module):
     def initialise_flows(self, x: Tensor) -> None:
         """The data-dependent initialisation of every flow, from this first batch of images."""
         codes = self.encode(x)
-        for i, (code, low) in enumerate(zip(codes, [*self.decode(codes)[1:], None]), 1):
+        for i, (code, low) in enumerate(zip(codes, self.conditions(codes)), 1):
             self.flow(i).initialise(code, low)
 
 

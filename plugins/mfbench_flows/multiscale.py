@@ -26,7 +26,9 @@ class MultiscaleFlow(nn.Module):
     There are `halvings` scales, each a squeeze and then `steps` times ActNorm, 1x1 convolution and coupling;
     with 0 halvings there is one scale, without a squeeze. After each scale but the last, half of the channels
     leave. Glow's learned prior of what leaves, a Gaussian given what stays, is one more coupling here, so
-    that all of z is standard normal.
+    that all of z is standard normal. With a condition each scale starts with a scale and a shift of every
+    number that the condition alone gives (the injector of Lugmayr et al. 2020): what it tells is taken out
+    at once, and the steps are left with the rest.
     """
 
     def __init__(
@@ -58,7 +60,8 @@ class MultiscaleFlow(nn.Module):
         stages: list[Step] = []
         for scale, (channels, *_) in enumerate(self.shapes):
             squeeze = [Squeeze(factors(_size_before(shape, self.shapes, scale)))] if halvings else []
-            chain: list[Step] = [*squeeze, *_steps(channels, steps, seen, width)]
+            given = [AffineCoupling(channels, seen, width, kept=0)] if seen else []
+            chain: list[Step] = [*squeeze, *given, *_steps(channels, steps, seen, width)]
             if scale < len(self.shapes) - 1:
                 chain.append(AffineCoupling(channels, seen, width))
             stages.append(Chain(chain))

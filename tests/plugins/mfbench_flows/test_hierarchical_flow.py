@@ -18,7 +18,7 @@ from mfbench import DataSpec, Reconstructor, SuperResolver, Unsupported, UserErr
 
 TINY = {
     "width": 8,
-    "steps": 2,
+    "steps": [2],
     "flow_width": 8,
     "features": 4,
     "iterations": 100,

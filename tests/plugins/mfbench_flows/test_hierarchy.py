@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d
 
 from mfbench import Unsupported
 
-SMALL = {"code_halvings": 1, "width": 6, "steps": 2, "flow_width": 6, "features": 4}
+SMALL = {"code_halvings": 1, "width": 6, "steps": [2], "flow_width": 6, "features": 4}
 
 
 def hierarchy(shape, levels, code_factor=1, seed=0, scale=0.2, **changed):
@@ -205,36 +205,37 @@ def test_on_a_curve_it_integrates_to_one(seed):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("seed", [0, 4])
+@pytest.mark.parametrize("seed", [5, 7])
 def test_on_a_surface_of_two_levels_it_integrates_to_one(seed):
     """Two levels with a latent each, the finer conditional on the coarser: by the area of triangles.
 
-    With these seeds the cascade is nowhere nearly flat, so that a grid over everything sees all of it.
+    With these seeds the cascade is nowhere nearly flat, so that a grid over everything sees all of it; the
+    error falls with the square of the grid's step (5e-3 and 8e-3 at this one, 1.2e-3 and 1.9e-3 at half).
     """
-    model, side = hierarchy((1, 2, 2), 2, seed=seed, scale=0.5), 61
+    model, side = hierarchy((1, 2, 2), 2, seed=seed, scale=0.5), 121
     axis = torch.linspace(-6, 6, side, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
     points, log_density = surface(model, [grid[:, :1], grid[:, 1:]])
-    assert float(log_density.exp().max()) < 2
-    assert area_weighted(points, log_density.exp(), side) == pytest.approx(1, abs=2e-3)
+    assert float(log_density.exp().max()) < 3
+    assert area_weighted(points, log_density.exp(), side) == pytest.approx(1, abs=1e-2)
 
 
 @torch.no_grad()
 def test_where_the_surface_is_nearly_flat_its_density_is_high_and_right():
-    """Around a peak of the density (above 50, below 1 nearly everywhere), against the probability of
-    the latents' square: each z is standard normal.
+    """Around a peak of the density (above 900), against the probability of the latents' square: each z is
+    standard normal.
     """
-    model, side, half = hierarchy((1, 2, 2), 2, seed=1, scale=0.5), 61, 0.3
+    model, side, half = hierarchy((1, 2, 2), 2, seed=11, scale=0.5), 41, 0.3
     offsets = torch.linspace(-half, half, side, dtype=torch.float64)
-    grid = torch.cartesian_prod(0.3 + offsets, -1.5 + offsets)
+    grid = torch.cartesian_prod(offsets, -2.1 + offsets)
     points, log_density = surface(model, [grid[:, :1], grid[:, 1:]])
     normal_law = torch.distributions.Normal(0.0, 1.0)
     sides = [
-        normal_law.cdf(torch.tensor(c + half)) - normal_law.cdf(torch.tensor(c - half)) for c in (0.3, -1.5)
+        normal_law.cdf(torch.tensor(c + half)) - normal_law.cdf(torch.tensor(c - half)) for c in (0.0, -2.1)
     ]
-    assert float(log_density.exp().max()) > 50
+    assert float(log_density.exp().max()) > 900
     assert area_weighted(points, log_density.exp(), side) == pytest.approx(
-        math.prod(map(float, sides)), rel=1e-2
+        math.prod(map(float, sides)), rel=1e-3
     )
 
 
@@ -262,7 +263,7 @@ def test_a_linear_decoder_gives_the_normal_on_a_plane():
     """x_hat = B y + b with y normal: log N(y) - 1/2 log det(B^T B), and, where the encoder is B's inverse,
     the exact log-density of x itself.
     """
-    model = hierarchy((1, 2, 2), 1, code_factor=2, steps=1)
+    model = hierarchy((1, 2, 2), 1, code_factor=2, steps=[1])
     for key, value in model.flows.named_parameters():
         if ".network." in key and "readers" not in key:
             value.zero_()

@@ -90,14 +90,15 @@ def test_a_linear_flow_is_the_multivariate_normal(name):
 
 
 def test_a_conditional_linear_flow_is_the_linear_gaussian_model():
-    """One step y | c with shift and scale from the network: N(y; (shift - m) / ..., s^2), by hand."""
+    """y | c by two shifts and scales from the networks: N(y; mean, 1 / gain^2), by hand."""
     flow, y, c = made("given_one_pixel", steps=1)
-    actnorm, convolution, coupling = flow.stages[0].steps[0].steps
+    given, (actnorm, convolution, coupling) = flow.stages[0].steps[0], flow.stages[0].steps[1].steps
     lower, upper = convolution.factors()
+    first_scale, first_shift = given.affine(y[:, :0], flow.readers[0](c))
     log_scale, shift = coupling.affine(y[:, :0], flow.readers[0](c))
     gain = (convolution.permutation @ lower @ upper).squeeze() * log_scale.exp() / actnorm.log_scale.exp()
-    mean = actnorm.shift - shift / gain
-    expected = torch.distributions.Normal(mean, 1 / gain.abs()).log_prob(y).flatten()
+    mean = (actnorm.shift - shift / gain - first_shift) / first_scale.exp()
+    expected = torch.distributions.Normal(mean, 1 / (gain * first_scale.exp()).abs()).log_prob(y).flatten()
     assert torch.allclose(flow.log_prob(y, c), expected, atol=1e-10)
 
 
