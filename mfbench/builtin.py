@@ -156,6 +156,12 @@ def _register_protocols(registry: Registrar) -> None:
         reference="Tu et al. 2023, Fig. 2 and 5",
     )
     registry.protocol(
+        "density_terms",
+        "mfbench.protocols.density_terms:DensityTerms",
+        summary="which term of a log-density tells the data set from others",
+        reference="Tu et al. 2023, Fig. 2",
+    )
+    registry.protocol(
         "step_consistency",
         "mfbench.protocols.step_consistency:StepConsistency",
         summary="how far a sampler's samples move as its step grows",

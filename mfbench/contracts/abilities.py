@@ -58,6 +58,14 @@ class Certifies(ABC):
         """(n,) bool: no attack within the threat changes the answer from y."""
 
 
+class HasDensityTerms(ABC):
+    """A likelihood whose score is a sum of terms with names: log p(z), log-determinants."""
+
+    @abstractmethod
+    def density_terms(self, x: Tensor) -> Mapping[str, Tensor]:
+        """(n,) nats by name, the latent's log-density first; their sum is `score(x)` but for a constant."""
+
+
 class KnowsOutliers(ABC):
     """Is shown the out-distribution set as well: what makes a score the best possible (`oracle_bayes`)."""
 

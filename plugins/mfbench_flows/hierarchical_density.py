@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mfbench import DataSpec, Likelihood, Ref, Unsupported, UserError
+from mfbench import DataSpec, HasDensityTerms, Likelihood, Ref, Unsupported, UserError
 from mfbench_flows.hierarchical_flow import HierarchicalFlow
-from mfbench_flows.hierarchy_densities import log_px_exact, log_px_paper, log_py, log_pz
+from mfbench_flows.hierarchy_densities import (
+    AUTOENCODERS,
+    LATENT,
+    code_terms,
+    decoder_volume,
+    encoder_volumes,
+)
 
 _NAME = "hierarchical_flow"
 _ROWS = 256
 
 
-class HierarchicalFlowDensity(Likelihood):
+class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
     """At `level` (1: the full size), in nats, with x_hat_{level + 1} reconstructed from the coarser codes:
 
     `density` = "log_pz": log N(z; 0, I) of this level's latent. "log_py": log p(y | x_hat_{level + 1}), with
@@ -72,16 +79,32 @@ class HierarchicalFlowDensity(Likelihood):
 
     @torch.no_grad()
     def score(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
-        return torch.cat([self._score(part) for part in torch.split(x, _ROWS)])
+        return torch.cat([sum_of(self._terms(part)) for part in torch.split(x, _ROWS)])
 
-    def _score(self, x: Tensor) -> Tensor:
+    @torch.no_grad()
+    def density_terms(self, x: Tensor) -> Mapping[str, Tensor]:
+        """log p(z), and with it log abs det of the flows and of the autoencoders where they are in the
+        density: sums over the levels that are.
+        """
+        parts = [self._terms(part) for part in torch.split(x, _ROWS)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _terms(self, x: Tensor) -> dict[str, Tensor]:
         hierarchy, level = self.generator.hierarchy, self.level
         x = self.generator.space.to_model(x)
         if self.density != "log_px":
-            return (log_pz if self.density == "log_pz" else log_py)(hierarchy, x, level)
+            terms = code_terms(hierarchy, hierarchy.encode(x, level), level, one=True)
+            return terms if self.density == "log_py" else {LATENT: terms[LATENT]}
         numbers = sum(hierarchy.code_size(i) for i in range(level, hierarchy.levels + 1))
+        codes = hierarchy.encode(x, level)
         if self.mode == "paper":
-            found = log_px_paper(hierarchy, x, level)
+            volume = encoder_volumes(hierarchy, x, level)
         else:
-            found = log_px_exact(hierarchy, hierarchy.encode(x, level), level)
-        return found + self.generator.space.log_det(numbers)
+            volume = -decoder_volume(hierarchy, codes, level)
+        scale = self.generator.space.log_det(numbers)
+        return code_terms(hierarchy, codes, level) | {AUTOENCODERS: volume + scale}
+
+
+def sum_of(terms: Mapping[str, Tensor]) -> Tensor:
+    """(n,)."""
+    return torch.stack(list(terms.values())).sum(0)

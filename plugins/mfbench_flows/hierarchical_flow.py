@@ -37,6 +37,8 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
     has `iterations` steps of `batch_size` dequantised images. Level 1 is the full size.
 
     `code_factor`: channels of a code, times the image's; `code_halvings`: of the image's size to its code's.
+    `code_noise`: standard deviation of the noise on codes while the autoencoders learn, in units of the
+    code's own; the decoders then forgive what the flows get wrong. 0 is the paper's training.
     `width`: channels of the autoencoders' layers; `steps`: Glow's steps by level, the finest first, the last
     number for all coarser levels (where they are cheap); `flow_width`, `features`: channels of the couplings'
     networks, and of what they see of the coarser image. `sample` draws z ~ N(0, temperature^2 I).
@@ -47,6 +49,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         levels: int = 2,
         code_factor: int = 2,
         code_halvings: int = 1,
+        code_noise: float = 0.0,
         width: int = 32,
         steps: Sequence[int] = (4,),
         flow_width: int = 32,
@@ -59,14 +62,20 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         temperature: float = 1.0,
     ) -> None:
         sizes = {"levels": levels, "code_factor": code_factor, "code_halvings": code_halvings, "width": width}
-        sizes |= {"steps": min(steps, default=0), "flow_width": flow_width, "features": features, "batch_size": batch_size}
+        sizes |= {
+            "steps": min(steps, default=0),
+            "flow_width": flow_width,
+            "features": features,
+            "batch_size": batch_size,
+        }
         require_at_least(_NAME, 1, **sizes)
-        require_at_least(_NAME, 0, iterations=iterations, temperature=temperature)
+        require_at_least(_NAME, 0, iterations=iterations, temperature=temperature, code_noise=code_noise)
         require_at_least(_NAME, 2, grey_levels=grey_levels)
         require_positive(_NAME, learning_rate=learning_rate)
         self.levels = levels
         self.code_factor = code_factor
         self.code_halvings = code_halvings
+        self.code_noise = code_noise
         self.width = width
         self.steps = list(steps)
         self.flow_width = flow_width
@@ -116,7 +125,11 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         self.space.set_to(x)
         hierarchy, total = self.hierarchy, 2 * self.iterations
         self._train(
-            hierarchy.autoencoders, self._squared_errors, x, rng, lambda done, _: progress(done, total)
+            hierarchy.autoencoders,
+            lambda batch: self._squared_errors(batch, rng),
+            x,
+            rng,
+            lambda done, _: progress(done, total),
         )
         (first,) = pixel_batches(x, self.batch_size, 1, self._levels, rng)
         hierarchy.initialise_flows(self.space.to_model(first))
@@ -153,9 +166,12 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         )
         networks.eval().requires_grad_(False)
 
-    def _squared_errors(self, x: Tensor) -> Tensor:
-        """sum_i L_ae(x_i), each a mean over pixels and channels (Eq. 4)."""
-        images = self.hierarchy.decode(self.hierarchy.encode(x))
+    def _squared_errors(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """sum_i L_ae(x_i), each a mean over pixels and channels (Eq. 4), of codes with noise."""
+        codes = self.hierarchy.encode(x)
+        if self.code_noise:
+            codes = [code + self.code_noise * _like(code, rng) for code in codes]
+        images = self.hierarchy.decode(codes)
         errors = [(image - self.hierarchy.at_level(x, i)).square() for i, image in enumerate(images, 1)]
         return torch.stack([error.mean() for error in errors]).sum()
 
@@ -240,3 +256,9 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.networks.load_state_dict(state)
+
+
+def _like(code: Tensor, rng: torch.Generator) -> Tensor:
+    """Normal noise with the standard deviations that the code's channels have in this batch."""
+    spread = code.std(dim=(0, 2, 3), keepdim=True)
+    return spread * torch.randn(code.shape, generator=rng, dtype=code.dtype, device=code.device)

@@ -17,23 +17,37 @@ from mfbench_flows.hierarchy import Hierarchy
 from mfbench_flows.jacobians import by_columns, by_rows, log_volume
 from mfbench_flows.step import log_standard_normal
 
+LATENT, FLOWS, AUTOENCODERS = "log p(z)", "log |det| of the flow", "log |det| of the autoencoder"
+"""The terms of a log-density."""
+
 
 def log_pz(hierarchy: Hierarchy, x: Tensor, level: int) -> Tensor:
     """log N(z_level; 0, I)."""
-    z, _ = next(hierarchy.latents(hierarchy.encode(x, level), level))
-    return log_standard_normal(z)
+    return code_terms(hierarchy, hierarchy.encode(x, level), level, one=True)[LATENT]
 
 
 def log_py(hierarchy: Hierarchy, x: Tensor, level: int) -> Tensor:
     """log p(y_level | x_hat_{level + 1}) = log N(z_level; 0, I) + log |det dg/dy|  (Eq. 6)."""
-    z, log_det = next(hierarchy.latents(hierarchy.encode(x, level), level))
-    return log_standard_normal(z) + log_det
+    terms = code_terms(hierarchy, hierarchy.encode(x, level), level, one=True)
+    return terms[LATENT] + terms[FLOWS]
+
+
+def code_terms(
+    hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1, one: bool = False
+) -> dict[str, Tensor]:
+    """log N(z_i; 0, I) and log |det dg_i/dy_i| of [y_level, ..., y_L]: sums over i >= level, or `one`, of
+    this level alone.
+    """
+    latents = hierarchy.latents(codes, level)
+    pairs = [(log_standard_normal(z), log_det) for z, log_det in ([next(latents)] if one else latents)]
+    base, log_det = (torch.stack(terms).sum(0) for terms in zip(*pairs))
+    return {LATENT: base, FLOWS: log_det}
 
 
 def log_codes(hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1) -> Tensor:
     """sum_{i >= level} log p(y_i | x_hat_{i+1}) of [y_level, ..., y_L]: the density of all the codes."""
-    terms = [log_standard_normal(z) + log_det for z, log_det in hierarchy.latents(codes, level)]
-    return torch.stack(terms).sum(0)
+    terms = code_terms(hierarchy, codes, level)
+    return terms[LATENT] + terms[FLOWS]
 
 
 def log_px_exact(hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1) -> Tensor:
@@ -42,6 +56,11 @@ def log_px_exact(hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1) 
     G: (y_level, ..., y_L) -> x_hat_level is the decoder cascade. Where G is one to one, this is the density
     of x_hat_level on the image of G by its surface measure, of dimension d = sum d_i.
     """
+    return log_codes(hierarchy, codes, level) - decoder_volume(hierarchy, codes, level)
+
+
+def decoder_volume(hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1) -> Tensor:
+    """1/2 log det(J_G^T J_G)."""
     flat = torch.cat([code.flatten(1) for code in codes], 1)
     counts = [math.prod(shape) for shape in hierarchy.code_shapes[level - 1 :]]
 
@@ -50,7 +69,7 @@ def log_px_exact(hierarchy: Hierarchy, codes: Sequence[Tensor], level: int = 1) 
         shaped = [part.view(-1, *shape) for part, shape in zip(parts, hierarchy.code_shapes[level - 1 :])]
         return hierarchy.decode(shaped, level)[0].flatten(1)
 
-    return log_codes(hierarchy, codes, level) - log_volume(by_columns(cascade, flat))
+    return log_volume(by_columns(cascade, flat))
 
 
 def log_px_paper(hierarchy: Hierarchy, x: Tensor, level: int) -> Tensor:
@@ -59,11 +78,17 @@ def log_px_paper(hierarchy: Hierarchy, x: Tensor, level: int) -> Tensor:
     Eq. 7 writes |det J_i| of a matrix that is not square; the product of its singular values is what that
     can mean. Eq. 8 adds the densities of x_i and of x_{i+1}, which is a function of x_i: not a density.
     """
-    total = log_codes(hierarchy, hierarchy.encode(x, level), level)
+    codes = log_codes(hierarchy, hierarchy.encode(x, level), level)
+    return codes + encoder_volumes(hierarchy, x, level)
+
+
+def encoder_volumes(hierarchy: Hierarchy, x: Tensor, level: int) -> Tensor:
+    """sum_{i >= level} 1/2 log det(J_i J_i^T)."""
+    volumes = []
     for i in range(level, hierarchy.levels + 1):
         encoder = _flat_encoder(hierarchy, i)
-        total = total + log_volume(by_rows(encoder, hierarchy.at_level(x, i).flatten(1)).mT)
-    return total
+        volumes.append(log_volume(by_rows(encoder, hierarchy.at_level(x, i).flatten(1)).mT))
+    return torch.stack(volumes).sum(0)
 
 
 def _flat_encoder(hierarchy: Hierarchy, level: int) -> Callable[[Tensor], Tensor]:

@@ -170,6 +170,29 @@ def test_scores_are_one_finite_number_an_image(model, data, density, mode, level
 
 
 @pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize(("density", "mode"), SCORES)
+def test_the_terms_add_up_to_the_score(model, data, density, mode, level):
+    method, x = HierarchicalFlowDensity(model, density, level, mode), data.test.x[:6]
+    terms = method.density_terms(x)
+    names = ["log p(z)", "log |det| of the flow", "log |det| of the autoencoder"]
+    assert list(terms) == names[: {"log_pz": 1, "log_py": 2, "log_px": 3}[density]]
+    assert torch.allclose(torch.stack(list(terms.values())).sum(0), method.score(x), rtol=1e-5, atol=1e-3)
+
+
+def test_noise_on_codes_makes_decoders_forgiving(data):
+    """The same training with and without: what noise on the codes costs is less where it was trained for."""
+
+    def cost(model):
+        hierarchy, x = model.hierarchy, model.space.to_model(data.test.x)
+        codes = hierarchy.encode(x)
+        noisy = [code + 0.5 * code.std() * torch.randn(code.shape, generator=seeded(3)) for code in codes]
+        return float((hierarchy.decode(noisy)[0] - hierarchy.decode(codes)[0]).square().mean())
+
+    plain, forgiving = (fitted(make(code_noise=noise), data) for noise in (0.0, 0.5))
+    assert cost(forgiving) < 0.8 * cost(plain)
+
+
+@pytest.mark.parametrize("level", [1, 2])
 def test_the_scale_of_model_space_is_in_the_densities_of_images(model, data, level):
     """d log scale, for as many numbers as the codes have: of the density's own dimension."""
     hierarchy, x = model.hierarchy, data.test.x[:3]

@@ -1,0 +1,183 @@
+"""Density terms: which part of a log-density tells unseen data from seen?
+
+Question. A flow's log-density is a sum: log p(z) of the latent, log-determinants of what leads to it. Tu et
+al. say that log p(z) separates faces from other images, and that the log-determinants change little. How well
+does each term separate alone, and what does adding it change?
+
+Needs. A likelihood whose score is a sum of terms (`HasDensityTerms`); an in-distribution set, and other sets
+of the same shape and, for images, with the same history of compression.
+
+Measurement. The terms of the first `count` test samples of every set, added up in the method's order. For
+each other set: AUROC of every partial sum (the whole one's mean over the sets is the primary metric) and of
+each term alone, with DeLong's intervals; the change of AUROC that a term makes when it is added, with
+DeLong's interval of a paired difference; and by how many nats the term is larger on the seen set.
+
+References. Tu et al. 2023, Fig. 2; DeLong, DeLong and Clarke-Pearson 1988.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mfbench import measures
+from mfbench.contracts import (
+    Clock,
+    Dataset,
+    EvaluationProtocol,
+    HasDensityTerms,
+    Measurement,
+    Metric,
+    Record,
+    Ref,
+    Value,
+)
+from mfbench.errors import ContractError, Unsupported
+from mfbench.protocols.checked import checked_scores
+from mfbench.protocols.density_terms_figures import draw, kept
+from mfbench.protocols.density_terms_findings import findings
+from mfbench.protocols.ood_part import Part
+from mfbench.protocols.ood_sets import ood_sets
+from mfbench.protocols.timed import timed_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+Terms = dict[str, Array]
+"""By name, in the order of addition, (n,) nats."""
+NORMAL = float(ndtri(0.975))
+
+
+class DensityTerms(EvaluationProtocol):
+    """How well each term of a log-density tells the data set from others."""
+
+    kind: ClassVar[str] = "likelihood"
+    ability: ClassVar[type | None] = HasDensityTerms
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "auroc",
+            primary=True,
+            description="of the sum; parts: of the sums up to a term",
+            lowest=0,
+            highest=1,
+        ),
+        Metric("auroc_alone", better=None, description="of a term alone", lowest=0, highest=1),
+        Metric(
+            "auroc_change",
+            better=None,
+            description="what adding the term does to the AUROC of the sum before it",
+            lowest=-1,
+            highest=1,
+        ),
+        Metric("gap", "nats", better=None, description="mean of the term on the seen set, less on the other"),
+    )
+    workload: ClassVar[str] = "scores 1,000 points, or 100 images"
+
+    def evaluate(  # type: ignore[override]
+        self,
+        method: Any,
+        data: Dataset,
+        *,
+        rng: torch.Generator,
+        clock: Clock,
+        against: list[Ref],
+        near: list[Annotated[Ref, "dataset"]] | None = None,
+        count: int | None = None,
+    ) -> Measurement:
+        """The terms of `data.test` and of the test split of each set in `near` and `against`, the first
+        `count` samples of each (None: all).
+        """
+        if not isinstance(method, HasDensityTerms):
+            raise Unsupported(f"{type(method).__name__} has no terms: its score is not a sum")
+        sets = ood_sets(data, against, near or (), (), count)
+        timed = timed_rows(sets.seen.x)
+        clock.measure(lambda: method.density_terms(timed))
+        if clock.timing_only:
+            return Measurement()
+        seen, *unseen = (terms_of(method, part) for part in (sets.seen, *sets.unseen))
+        if any(list(other) != list(seen) for other in unseen):
+            raise ContractError(f"{type(method).__name__}.density_terms has other terms for other images")
+        names = [part.name for part in sets.unseen]
+        pairs = {name: (sums(seen), sums(other)) for name, other in zip(names, unseen)}
+        values = [mean_over(pairs)]
+        for name, other in zip(names, unseen):
+            values += separations(name, *pairs[name])
+            values += [value for term in seen for value in alone(name, term, seen[term], other[term])]
+        return Measurement(values, scores={}, arrays=kept(sets.seen.name, seen, dict(zip(names, unseen))))
+
+    def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
+        """Histograms of the partial sums: a row a set, all of them in the last (Fig. 2)."""
+        return draw(records, arrays)
+
+    def findings(self, records: Sequence[Record]) -> list[str]:
+        """Whether the first term separates, and whether the others change little: the paper's claim."""
+        return findings(records)
+
+
+def terms_of(method: Any, part: Part) -> Terms:
+    """Checked, float64."""
+    with torch.no_grad():
+        terms = method.density_terms(part.x)
+    if not terms:
+        raise ContractError(f"{type(method).__name__}.density_terms gave none")
+    return {
+        name: checked_scores(term, len(part.x), method, "density_terms").astype(np.float64)
+        for name, term in terms.items()
+    }
+
+
+def sums(terms: Terms) -> Terms:
+    """Partial sums, by the name of the last term in them."""
+    return dict(zip(terms, np.cumsum(list(terms.values()), axis=0)))
+
+
+def mean_over(pairs: Mapping[str, tuple[Terms, Terms]]) -> Value:
+    """Mean AUROC of the whole sum over the sets: V10 is shared by them, V01 is each set's own (DeLong)."""
+    whole = [(list(seen.values())[-1], list(other.values())[-1]) for seen, other in pairs.values()]
+    placed = [measures.placements(*pair) for pair in whole]
+    mean = float(np.mean([v10.mean() for v10, _ in placed]))
+    groups = [np.mean([v10 for v10, _ in placed], axis=0), *(v01 / len(placed) for _, v01 in placed)]
+    half = NORMAL * np.sqrt(sum(np.var(group, ddof=1) / len(group) for group in groups))
+    count = sum(len(group) for group in groups)
+    return Value("auroc", "", mean, count, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def separations(name: str, seen: Terms, other: Terms) -> list[Value]:
+    """AUROC of the partial sums, and the changes between one and the next."""
+    values, before = [], None
+    for term in seen:
+        area = measures.delong(seen[term], other[term])
+        count = len(seen[term]) + len(other[term])
+        values.append(Value("auroc", f"{name}: {term}", area.value, count, area.low, area.high))
+        placed = measures.placements(seen[term], other[term])
+        if before is not None:
+            values.append(change(f"{name}: {term}", before, placed))
+        before = placed
+    return values
+
+
+def change(part: str, before: tuple[Array, Array], after: tuple[Array, Array]) -> Value:
+    """AUROC after less AUROC before, with DeLong's normal interval of the paired difference."""
+    differences = [b - a for a, b in zip(before, after)]
+    value = float(differences[0].mean())
+    half = NORMAL * np.sqrt(sum(np.var(each, ddof=1) / len(each) for each in differences))
+    count = sum(map(len, differences))
+    return Value("auroc_change", part, value, count, max(-1.0, value - half), min(1.0, value + half))
+
+
+def alone(name: str, term: str, seen: Array, other: Array) -> list[Value]:
+    """AUROC of a term by itself, and its gap in nats with Welch's interval (normal)."""
+    part, count = f"{name}: {term}", len(seen) + len(other)
+    area = measures.delong(seen, other)
+    gap = float(seen.mean() - other.mean())
+    half = NORMAL * np.sqrt(seen.var(ddof=1) / len(seen) + other.var(ddof=1) / len(other))
+    return [
+        Value("auroc_alone", part, area.value, count, area.low, area.high),
+        Value("gap", part, gap, count, gap - half, gap + half),
+    ]
