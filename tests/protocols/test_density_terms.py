@@ -11,7 +11,7 @@ from protocol_fakes import Normal, QualityClock, seeded
 
 from mfbench.contracts import HasDensityTerms, Likelihood, Record
 from mfbench.errors import ContractError, Unsupported
-from mfbench.measures import auroc
+from mfbench.measures import auroc, placements
 from mfbench.protocols.density_terms import DensityTerms, change, sums
 
 PLACE, NOISE = "log p(z)", "log |det|"
@@ -71,8 +71,6 @@ def test_the_interval_of_a_change_covers():
     """300 samples each, 200 times: the true change lies in the interval in 95 % of them, give or take."""
     rng, inside = np.random.default_rng(0), 0
     truth = 0.6241 - 0.7602  # Phi(1 / sqrt 10), Phi(1 / sqrt 2)
-    from mfbench.measures import placements
-
     for _ in range(200):
         a, b = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
         a[:, 0] += 1
@@ -91,15 +89,14 @@ def test_sums_are_in_order():
 def as_records(measurement, label="flow"):
     return [
         Record(
-            protocol="density_terms",
-            protocol_parameters={},
-            kind="likelihood",
             method="flow",
             parameters={},
-            label=label,
+            protocol_parameters={},
             data="normal",
             seed=0,
-            values=tuple(measurement.values),
+            role="method",
+            values=measurement.values,
+            label=label,
         )
     ]
 
