@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mfbench import DataSpec, HasDensityTerms, Likelihood, Ref, Unsupported, UserError
+from mfbench_flows.arguments import require_at_least
 from mfbench_flows.hierarchical_flow import HierarchicalFlow
 from mfbench_flows.hierarchy_densities import (
     AUTOENCODERS,
@@ -42,6 +43,7 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
         level: int = 1,
         mode: Literal["paper", "exact"] = "exact",
     ) -> None:
+        require_at_least(_NAME, 1, level=level)
         self.generator = generator
         self.density = density
         self.level = level

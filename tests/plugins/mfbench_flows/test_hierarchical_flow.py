@@ -254,6 +254,8 @@ def test_levels_that_are_not_there_are_told(model, data):
     ):
         with pytest.raises(UserError, match=r"level = \d: between 1 and 2"):
             call()
+    with pytest.raises(UserError, match="hierarchical_flow: level = 0: at least 1"):
+        HierarchicalFlowDensity(level=0)
     with pytest.raises(UserError, match="from_level = 1: between 2 and 2"):
         model.super_resolve(x, 1, 1.0, rng=seeded())
     with pytest.raises(UserError, match=r"images of level 2 have shape \(1, 4, 4\), not \(1, 8, 8\)"):
