@@ -17,7 +17,7 @@ NAMES = {"glow", "wavelet_flow", "hierarchical_flow"}
 BUDGET = {
     "glow": {"scales": 2, "steps": 2, "width": 8},
     "wavelet_flow": {"levels": 2, "steps": 2, "width": 8, "features": 4},
-    "hierarchical_flow": {"levels": 2, "steps": 2, "width": 8, "flow_width": 8, "features": 4},
+    "hierarchical_flow": {"levels": 2, "steps": [2], "width": 8, "flow_width": 8, "features": 4},
 }
 
 
