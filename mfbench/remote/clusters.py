@@ -29,6 +29,8 @@ _CLOSE_S = 10.0
 
 _CONFIG = {
     "distributed.admin.low-level-log-length": 1_000,  # 100,000 transitions of tasks would be kept else
+    "distributed.admin.tick.interval": "1s",  # each worker and nanny would look at its loop 50 times a second
+    "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.allowed-failures": 1_000,  # how often a task is begun again is decided by the run
     "distributed.worker.memory.terminate": False,  # memory limits are the supervisor's
     "distributed.worker.profile.enabled": False,  # it would look at waiting threads, a hundred times a second
