@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 
 import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.comm.registry import get_backend
 
 from mfbench.engine.executors import Order, cuda_count
 from mfbench.errors import UserError
@@ -76,12 +79,23 @@ def _silence() -> None:
 
 
 def _running(settings: Settings) -> Connection:
+    place = settings.where.key("address")
+    try:
+        scheme, location = parse_address(settings.address)
+        get_backend(scheme)
+        if scheme in ("tcp", "tls"):
+            parse_host_port(location)
+    except ValueError:  # a client would say so when it is collected, too
+        raise place.error(
+            f"{show(settings.address)} is no scheduler's address, which looks like tcp://head:8786"
+        ) from None
     try:
         client = Client(settings.address, set_as_default=False, timeout=CONNECT_S)
     except Exception as error:  # no such host, nobody listens, something else listens, a wrong scheme
-        raise settings.where.key("address").error(
-            f"no Dask scheduler answers at {show(settings.address)} within {CONNECT_S:g} s "
-            f"({_reason(error)}); start one with: dask scheduler"
+        why = "" if isinstance(_root(error), asyncio.CancelledError) else f" ({_reason(error)})"
+        raise place.error(
+            f"no Dask scheduler answers at {show(settings.address)} within {CONNECT_S:g} s{why}; "
+            "start one with: dask scheduler"
         ) from None
 
     def close() -> None:
@@ -91,9 +105,14 @@ def _running(settings: Settings) -> Connection:
     return Connection(client, lambda present: None, close)
 
 
-def _reason(error: BaseException) -> str:
+def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    error = _root(error)
     return " ".join(str(error).split()) or type(error).__name__
 
 
