@@ -6,7 +6,7 @@ Their arguments are plain values, and they are found by name: a worker without t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
@@ -19,14 +19,16 @@ _IDLE_S = 120.0
 """How long a child waits for another task where nobody said that the run is over."""
 
 
-def do_task(text: str, plugins: Mapping[str, str], device: str, name: str, topic: str) -> dict[str, Any]:
-    """See `tasks.perform`; progress is told on the topic."""
+def do_tasks(
+    texts: Sequence[str], plugins: Mapping[str, str], device: str, name: str, topic: str
+) -> dict[str, Any]:
+    """See `tasks.perform_all`; progress is told on the topic."""
     worker = get_worker()
 
     def report(key: str, done: int, total: int) -> None:
         worker.loop.add_callback(worker.log_event, topic, {"key": key, "done": done, "total": total})
 
-    return tasks.perform(text, plugins, device, name, report)
+    return tasks.perform_all(texts, plugins, device, name, report)
 
 
 async def introduce(question: greeting.Question) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from typing import Any
@@ -15,9 +14,10 @@ from distributed.comm import CommClosedError
 
 from mfbench.artifacts import CorruptArtifactError
 from mfbench.engine.executors import Order
-from mfbench.engine.records import ended, error_of, now
+from mfbench.engine.records import error_of
 from mfbench.errors import UserError
 from mfbench.remote import errands
+from mfbench.remote.batches import MOST_TOGETHER, Errand, Pace, Waiting
 from mfbench.remote.clusters import Connection
 from mfbench.remote.greeting import Question
 from mfbench.remote.hands import Hand, Hands, WorkerLostError
@@ -59,6 +59,9 @@ class DaskExecutor(Executor):
         self._count = 0
         self._closing = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._errands: set[Errand] = set()
+        self._waiting = Waiting()
+        self._pace = Pace()
 
     # -- concurrent.futures -----------------------------------------------------------------------------
 
@@ -71,7 +74,9 @@ class DaskExecutor(Executor):
         if self._closing:
             raise RuntimeError("it was shut down")
         (payload,) = args
-        return self._in_loop(self._perform(payload))
+        errand = Errand(payload)
+        self._client.loop.asyncio_loop.call_soon_threadsafe(self._take_in, errand)
+        return errand.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop what is under way, and let the workers go."""
@@ -89,17 +94,23 @@ class DaskExecutor(Executor):
         await self._reception.open()
         self._client.subscribe_topic(self._topic, self._progressed)
         self._start(self._reception.stay(self._start))
+        self._start(self._hand_out())
+
+    def _take_in(self, errand: Errand) -> None:
+        self._errands.add(errand)
+        errand.future.add_done_callback(lambda _: self._errands.discard(errand))
+        self._waiting.put_nowait(errand)
 
     async def _farewell(self) -> None:
         for task in list(self._tasks):
             task.cancel()
+        for errand in list(self._errands):
+            errand.future.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.run(errands.run_is_over, workers=sorted(self.hands.addresses), on_error="ignore")
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
-        self._ends_with_the_run(asyncio.ensure_future(work))
-
-    def _ends_with_the_run(self, task: asyncio.Task[Any]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -111,49 +122,85 @@ class DaskExecutor(Executor):
         said = event[1]
         self.hands.progress({"job": {"key": said["key"]}}, said["done"], said["total"])
 
-    # -- a task -----------------------------------------------------------------------------------------
+    # -- tasks ------------------------------------------------------------------------------------------
 
-    async def _perform(self, text: str) -> str:
-        """The record of a task: of the worker that did it, or of how none could."""
-        current = asyncio.current_task()
-        assert current is not None
-        self._ends_with_the_run(current)
-        task = json.loads(text)
-        started, lost = now(), 0
+    async def _hand_out(self) -> None:
+        """Give errands to free workers, in the order in which they came."""
         while True:
-            hand, device = await self.hands.hire(task["type"] == "timing")
+            first = await self._waiting.get()
+            if first.done():
+                continue
             try:
-                return await self._done_by(hand, device, text, task)
-            except _WRONG_THERE as error:
-                message = f"worker {hand.address}: {error}"
-                return json.dumps(ended(task, "crashed", error_of(type(error).__name__, message), started))
-            except WorkerLostError:
-                lost += 1
-                if lost > self._retries:
-                    return json.dumps(ended(task, "crashed", _worker_lost(lost, hand), started))
-            finally:
-                self.hands.release(hand, device)
+                hand, device = await self.hands.hire(first.task["type"] == "timing")
+            except UserError as error:
+                first.fail(error)
+                continue
+            batch = [first, *self._company(first)]
+            self._start(self._do(batch, hand, device))
 
-    async def _done_by(self, hand: Hand, device: str, text: str, task: Mapping[str, Any]) -> str:
-        for _ in range(_MOST_DELIVERIES):
-            answer = await self._call(hand, device, text, task)
-            if "record" in answer:
-                if task["type"] == "fit":
-                    await self._guarded(self._post.collect(task["job"]["key"], hand.address), hand)
-                return str(answer["record"])
-            files = self._files | files_in(task["job"])
+    def _company(self, first: Errand) -> Iterator[Errand]:
+        """Short cells that go with a short one: what a task costs on its way is then paid once."""
+        if not self._retries or not self._pace.is_short(first):
+            return  # a worker that is lost costs all that went together one of their retries
+        for _ in range(MOST_TOGETHER - 1):
+            if self._waiting.empty() or not self._pace.is_short(self._waiting.next()):
+                return
+            yield self._waiting.get_nowait()
+
+    async def _do(self, batch: list[Errand], hand: Hand, device: str) -> None:
+        """Settle some errands: with the records of the worker that did them, or of how none could.
+
+        What a worker leaves is taken up at once by the same one, or queues again where the worker went.
+        """
+        left = list(batch)
+        try:
+            await self._done_by(hand, device, left)
+        except _WRONG_THERE as error:
+            message = f"worker {hand.address}: {error}"
+            for errand in left:
+                errand.end("crashed", error_of(type(error).__name__, message))
+        except WorkerLostError:
+            for errand in left:
+                errand.lost += 1
+                if errand.lost > self._retries:
+                    errand.end("crashed", _worker_lost(errand.lost, hand))
+                else:
+                    self._waiting.put_nowait(errand)
+        except Exception as error:  # the scheduler is gone, or Dask does what nobody thought of
+            for errand in left:
+                errand.fail(error)
+        finally:
+            self.hands.release(hand, device)
+
+    async def _done_by(self, hand: Hand, device: str, left: list[Errand]) -> None:
+        """Take from `left`, and settle, what the worker has done."""
+        deliveries = 0
+        while left:
+            answer = await self._call(hand, device, left)
+            for record, seconds in answer["records"]:
+                if left[0].task["type"] == "fit":
+                    await self._guarded(self._post.collect(left[0].task["job"]["key"], hand.address), hand)
+                self._pace.took(left[0], seconds)
+                left.pop(0).settle(record)
+            if not answer["missing"]:
+                continue
+            deliveries += 1
+            if deliveries > _MOST_DELIVERIES * len(left):
+                message = f"worker {hand.address} lacks {answer['missing']} however often sent"
+                left.pop(0).end("crashed", error_of("Undelivered", message))
+                continue
+            files = self._files | files_in(left[0].task["job"])
             for parcel in answer["missing"]:
                 await self._guarded(self._post.deliver(parcel, hand.address, files), hand)
-        error = error_of("Undelivered", f"worker {hand.address} lacks {answer['missing']} however often sent")
-        return json.dumps(ended(task, "crashed", error, now()))
+        self.hands.deep = self._pace.has_short
 
-    async def _call(self, hand: Hand, device: str, text: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    async def _call(self, hand: Hand, device: str, batch: list[Errand]) -> dict[str, Any]:
         """What the worker answers; WorkerLostError where it goes first."""
         self._count += 1
-        key = f"mfbench_{task['type']}-{self._run}-{self._count}"
+        key = f"mfbench_{batch[0].task['type']}-{self._run}-{self._count}"
         future = self._client.submit(
-            errands.do_task,
-            *(text, self._plugins, device, key, self._topic),
+            errands.do_tasks,
+            *([errand.text for errand in batch], self._plugins, device, key, self._topic),
             key=key,
             workers=[hand.address],
             allow_other_workers=False,

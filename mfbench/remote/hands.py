@@ -13,6 +13,7 @@ from typing import Any
 
 from mfbench.engine.crew import Crew
 from mfbench.errors import UserError
+from mfbench.remote.batches import MOST_TOGETHER
 
 
 class WorkerLostError(Exception):
@@ -48,7 +49,10 @@ class Hand:
 
 
 class Hands(Crew):
-    """The workers that take tasks. wait: seconds that a task waits while there is nobody."""
+    """The workers that take tasks. wait: seconds that a task waits while there is nobody.
+
+    deep: whether tasks may queue on this side, so that short ones can travel together.
+    """
 
     def __init__(self, device: str, wait: float, cluster: str) -> None:
         super().__init__()
@@ -56,6 +60,7 @@ class Hands(Crew):
         self._wait = wait
         self._cluster = cluster
         self._hands: dict[str, Hand] = {}
+        self.deep = False
         self._out = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
@@ -63,7 +68,7 @@ class Hands(Crew):
 
     def take(self) -> str | None:
         slots = sum(hand.slots for hand in list(self._hands.values()))
-        if self._out >= max(1, slots):
+        if self._out >= max(1, slots * (MOST_TOGETHER if self.deep else 1)):
             return None
         self._out += 1
         return self._device

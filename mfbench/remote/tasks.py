@@ -1,4 +1,4 @@
-"""The worker's side: one task, in a supervised child; a bad method costs its cell, and not the worker.
+"""The worker's side: tasks, each in a supervised child; a bad method costs its cell, and not the worker.
 
 Imports neither Dask nor torch: a worker process stays small.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,28 +24,47 @@ Report = Callable[[str, int, int], None]
 
 _REPORT_EVERY_S = 1.0
 
+_TOGETHER_S = 0.2
+"""After which tasks that came together go back, done and not done."""
 
-def perform(text: str, plugins: Plugins, device: str, name: str, report: Report) -> dict[str, Any]:
-    """Do the task in `text` on `device`: `{"record": JSON}`, or `{"missing": parcels}` that it needs first.
 
-    name: under which it can be stopped.
+def perform_all(
+    texts: Sequence[str], plugins: Plugins, device: str, name: str, report: Report
+) -> dict[str, Any]:
+    """Do tasks on `device`, one after another: `{"records": [[JSON, seconds], ...], "missing": parcels}`.
+
+    Not all may be done: the next one needs the parcels first, or those that are done took long enough for
+    others to wait for them. name: under which they can be stopped.
     """
+    records: list[list[Any]] = []
+    began = time.monotonic()
+    with _staff.child_for(name) as children:
+        children.progress = _throttled(report)
+        for text in texts:
+            started = time.monotonic()
+            task, missing = _made_local(text, plugins, device)
+            if missing:
+                return {"records": records, "missing": missing}
+            records.append([run_cell(json.dumps(task), children), time.monotonic() - started])
+            if time.monotonic() - began > _TOGETHER_S:
+                break
+    return {"records": records, "missing": []}
+
+
+def _made_local(text: str, plugins: Plugins, device: str) -> tuple[dict[str, Any], list[Parcel]]:
+    """A task with this machine's paths, and what it needs that is not here."""
     task = json.loads(text)
     missing: list[Parcel] = []
     paths = {source: _locate(source, sha256, missing) for source, sha256 in plugins.items()}
     task["job"] = _with_own_files(task["job"], missing)
     missing += [p for p in map(fit_parcel, task["job"]["needs"].values()) if not is_here(p)]
-    if missing:
-        return {"missing": missing}
     task |= {
         "plugins": [paths[source] for source in task["plugins"]],
         "domain": [paths.get(source, source) for source in task["domain"]],
         "cache": str(cache_root()),
         "device": device,
     }
-    with _staff.child_for(name) as children:
-        children.progress = _throttled(report)
-        return {"record": run_cell(json.dumps(task), children)}
+    return task, missing
 
 
 def stop(name: str) -> None:

@@ -1,5 +1,6 @@
 """The executor's tests: a cache of their own, and a scheduler with two workers that share no disk with it."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,12 @@ def cache(tmp_path_factory):
         yield folder
         children().stop()
         children().start()
+
+
+@pytest.fixture(autouse=True)
+def no_fits(cache):
+    """A test finds no fit of an earlier one."""
+    shutil.rmtree(cache / "fits", ignore_errors=True)
 
 
 @pytest.fixture

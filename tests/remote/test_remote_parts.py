@@ -1,6 +1,7 @@
 """The parts of the executor that need no Dask: settings, parcels, the worker's side, what must be shared."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -158,16 +159,38 @@ def test_what_a_task_lacks_is_asked_for_before_it_is_begun(tmp_path, own_cache):
     plan = plan_of(text, tmp_path)
     job = {**plan.cells[0].to_json(), "extra": {"file": "/nowhere/w.bin", "sha256": SHA}}
     task = {"type": "cell", "job": job, "plugins": ["/nowhere/p.py"], "domain": ["/nowhere/p.py"]}
-    answer = tasks.perform(
-        json.dumps(task), {"/nowhere/p.py": SHA, "a.module": ""}, "cpu", "n", lambda *_: None
+    answer = tasks.perform_all(
+        [json.dumps(task)], {"/nowhere/p.py": SHA, "a.module": ""}, "cpu", "n", lambda *_: None
     )
     assert answer == {
+        "records": [],
         "missing": [
             {"kind": "file", "key": SHA, "root": "p.py"},
             {"kind": "file", "key": SHA, "root": "w.bin"},
             {"kind": "fit", "key": plan.fits[0].key, "root": ""},
-        ]
+        ],
     }
+
+
+@pytest.mark.parametrize(("seconds", "done"), [(0.0, 3), (0.15, 2), (0.3, 1)])
+def test_tasks_that_take_their_time_leave_the_others_to_other_workers(
+    tmp_path, own_cache, monkeypatch, seconds, done
+):
+    """What is not done comes back unsaid: the records are those of the first ones."""
+
+    def run(text, children):
+        time.sleep(seconds)
+        return json.dumps(json.loads(text)["job"]["cell_id"])
+
+    monkeypatch.setattr(tasks, "run_cell", run)
+    cells = plan_of(suite_of(["good"], seeds=(0, 1, 2)), tmp_path).cells
+    texts = [
+        json.dumps({"type": "cell", "job": cell.to_json(), "plugins": [], "domain": []}) for cell in cells
+    ]
+    answer = tasks.perform_all(texts, {}, "cpu", "n", lambda *_: None)
+    assert answer["missing"] == []
+    assert [json.loads(record) for record, _ in answer["records"]] == [cell.cell_id for cell in cells[:done]]
+    assert all(took >= seconds for _, took in answer["records"])
 
 
 class Child(Children):
