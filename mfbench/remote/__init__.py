@@ -2,6 +2,7 @@
 
     opening.py     what the entry point calls; settings.py: [executor.dask]; clusters.py: the scheduler
     executor.py    gives each task to one worker, and to another where that one dies
+    batches.py     which tasks go together
     reception.py   greets the workers, those that come later, too; greeting.py: what they must have in common
     hands.py       the workers: who is there, who is free, who is gone
     post.py        brings files and fits to and from them; parcels.py: what is sent, and where it lies
