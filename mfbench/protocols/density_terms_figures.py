@@ -6,6 +6,7 @@ Kept arrays: `sum:<place>:<set>` (n,), place 0 the first term alone, the seen se
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ DRAWN = 1000
 SHOWN = (1.0, 99.0)
 """Percentiles of all sets together between which is drawn."""
 BINS = 40
+HEADING_LETTERS = 60
+"""Of a line of the heading."""
 
 
 def kept(
@@ -47,13 +50,21 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
 
 
 def _terms(kept: Kept) -> list[str]:
-    return [key.split(":", 2)[2] for key in kept if key.startswith("term:")]
+    """In the order of addition."""
+    keys = sorted(key for key in kept if key.startswith("term:"))
+    return [key.split(":", 2)[2] for key in keys]
+
+
+def _sets(kept: Kept) -> list[str]:
+    """The seen set first, whatever the order in which arrays were read."""
+    names = [key.split(":", 2)[2] for key in kept if key.startswith("sum:0:")]
+    return sorted(names, key=lambda name: name != "in")
 
 
 def _figure(record: Record, kept: Kept) -> Figure:
     """Columns: log p(z), with the next term, ...; rows: the seen set, each other one, all."""
     terms = _terms(kept)
-    names = [key.split(":", 2)[2] for key in kept if key.startswith("sum:0:")]
+    names = _sets(kept)
     figure, axes = style.new_figure(len(names) + 1, len(terms), panel=(2.6, 1.1), sharex="col")
     for place, (column, term) in enumerate(zip(axes.T, terms)):
         sums = {name: kept[f"sum:{place}:{name}"].astype(np.float64) for name in names}
@@ -68,7 +79,8 @@ def _figure(record: Record, kept: Kept) -> Figure:
         column[-1].set_xlabel("nats")
     for ax, name in zip(axes[:, 0], [f"{record.data}\n(seen)", *map(in_lines, names[1:]), "all"]):
         beside(ax, name)
-    style.heading(figure, f"{record.label}, {seeds_of([record])}; the outermost bins hold what lies beyond")
+    label = "\n".join(textwrap.wrap(record.label, HEADING_LETTERS))
+    style.heading(figure, f"{label}\n{seeds_of([record])}; the outermost bins hold what lies beyond")
     shared_legend(figure, axes[-1], columns=4)
     return figure
 
