@@ -10,7 +10,8 @@ of the same shape and, for images, with the same history of compression.
 Measurement. The terms of the first `count` test samples of every set, added up in the method's order. For
 each other set: AUROC of every partial sum (the whole one's mean over the sets is the primary metric) and of
 each term alone, with DeLong's intervals; the change of AUROC that a term makes when it is added, with
-DeLong's interval of a paired difference; and by how many nats the term is larger on the seen set.
+DeLong's interval of a paired difference; and by how many nats the term's median is larger on the seen set,
+with a bootstrap interval.
 
 References. Tu et al. 2023, Fig. 2; DeLong, DeLong and Clarke-Pearson 1988.
 """
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Terms = dict[str, Array]
 """By name, in the order of addition, (n,) nats."""
+DRAWS = 1000
+"""Resamples of the bootstrap."""
 NORMAL = float(ndtri(0.975))
 
 
@@ -75,7 +78,9 @@ class DensityTerms(EvaluationProtocol):
             lowest=-1,
             highest=1,
         ),
-        Metric("gap", "nats", better=None, description="mean of the term on the seen set, less on the other"),
+        Metric(
+            "gap", "nats", better=None, description="median of the term on the seen set, less on the other"
+        ),
     )
     workload: ClassVar[str] = "scores 1,000 points, or 100 images"
 
@@ -105,10 +110,10 @@ class DensityTerms(EvaluationProtocol):
             raise ContractError(f"{type(method).__name__}.density_terms has other terms for other images")
         names = [part.name for part in sets.unseen]
         pairs = {name: (sums(seen), sums(other)) for name, other in zip(names, unseen)}
-        values = [mean_over(pairs)]
+        values, resampling = [mean_over(pairs)], seeded(rng)
         for name, other in zip(names, unseen):
             values += separations(name, *pairs[name])
-            values += [value for term in seen for value in alone(name, term, seen[term], other[term])]
+            values += [v for term in seen for v in alone(name, term, seen[term], other[term], resampling)]
         return Measurement(values, scores={}, arrays=kept(sets.seen.name, seen, dict(zip(names, unseen))))
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
@@ -171,13 +176,21 @@ def change(part: str, before: tuple[Array, Array], after: tuple[Array, Array]) -
     return Value("auroc_change", part, value, count, max(-1.0, value - half), min(1.0, value + half))
 
 
-def alone(name: str, term: str, seen: Array, other: Array) -> list[Value]:
-    """AUROC of a term by itself, and its gap in nats with Welch's interval (normal)."""
+def seeded(rng: torch.Generator) -> np.random.Generator:
+    """NumPy's generator for the bootstrap, from torch's."""
+    return np.random.default_rng(int(torch.randint(2**31 - 1, (), generator=rng, device=rng.device)))
+
+
+def alone(name: str, term: str, seen: Array, other: Array, rng: np.random.Generator) -> list[Value]:
+    """AUROC of a term by itself, and its gap in nats, of medians, as a coupling may stretch single unseen
+    images without bound; the interval is the bootstrap's.
+    """
     part, count = f"{name}: {term}", len(seen) + len(other)
     area = measures.delong(seen, other)
-    gap = float(seen.mean() - other.mean())
-    half = NORMAL * np.sqrt(seen.var(ddof=1) / len(seen) + other.var(ddof=1) / len(other))
+    gap = float(np.median(seen) - np.median(other))
+    drawn = [np.median(rng.choice(x, (DRAWS, len(x))), axis=1) for x in (seen, other)]
+    low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5))
     return [
         Value("auroc_alone", part, area.value, count, area.low, area.high),
-        Value("gap", part, gap, count, gap - half, gap + half),
+        Value("gap", part, gap, count, float(low), float(high)),
     ]

@@ -27,7 +27,8 @@ DRAWN = 1000
 """Samples of a set that are kept."""
 SHOWN = (1.0, 99.0)
 """Percentiles of all sets together between which is drawn."""
-BINS = 40
+BEYOND = 4.0
+BINS = 60
 HEADING_LETTERS = 60
 """Of a line of the heading."""
 
@@ -68,8 +69,7 @@ def _figure(record: Record, kept: Kept) -> Figure:
     figure, axes = style.new_figure(len(names) + 1, len(terms), panel=(2.6, 1.1), sharex="col")
     for place, (column, term) in enumerate(zip(axes.T, terms)):
         sums = {name: kept[f"sum:{place}:{name}"].astype(np.float64) for name in names}
-        low, high = np.percentile(np.concatenate(list(sums.values())), SHOWN)
-        bins = np.linspace(low, max(high, low + 1e-6), BINS + 1)
+        bins = np.linspace(*_range(sums), BINS + 1)
         for row, ax in enumerate(column):
             for number, (name, values) in enumerate(sums.items()):
                 if row in (number, len(names)):
@@ -83,6 +83,14 @@ def _figure(record: Record, kept: Kept) -> Figure:
     style.heading(figure, f"{label}\n{seeds_of([record])}; the outermost bins hold what lies beyond")
     shared_legend(figure, axes[-1], columns=4)
     return figure
+
+
+def _range(sums: Mapping[str, Array]) -> tuple[float, float]:
+    """Where most of all sets lies, but not further from the seen set than so many times its own width."""
+    low, high = np.percentile(np.concatenate(list(sums.values())), SHOWN)
+    first, last = np.percentile(sums["in"], SHOWN)
+    beyond = BEYOND * max(last - first, 1e-6)
+    return float(max(low, first - beyond)), float(min(high, last + beyond))
 
 
 def _outline(ax: Any, values: Array, bins: Array, number: int, name: str) -> None:
