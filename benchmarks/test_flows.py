@@ -6,6 +6,12 @@ nothing else: the couplings', the readers of the condition and, of the hierarchy
 are trained, with their backward pass and the same Adam. What is beside them: ActNorm and 1x1 convolutions,
 affine maps and log-determinants, squeezes, dequantisation and the loss.
 
+Measured on two cores shared by six processes (30 November 2026): training 1.09 (autoencoders) and 1.50
+(flows) of `hierarchical_flow`, 1.35 of `glow`, 1.63 of `wavelet_flow`; densities 1.24 (`glow`), 1.15
+(`wavelet_flow`), 1.20 and 1.16 (log p(z) and log p(y)). So the autoencoders alone meet the target: 28 steps
+over three levels have 330 parameter tensors, and at 2 x 2 and 4 x 4 pixels what is between the networks costs
+as much as they do. On a quiet machine it was not measured.
+
 What is compared takes turns, and the median of the ratios of neighbours counts (CPU time): a busy machine
 disturbs neighbours alike.
 """
