@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from distributed import KilledWorker
 from distributed.comm import CommClosedError
@@ -59,7 +60,7 @@ class DaskExecutor(Executor):
         self._count = 0
         self._closing = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._errands: set[Errand] = set()
+        self._errands: WeakSet[Errand] = WeakSet()  # those that wait or are under way
         self._waiting = Waiting()
         self._pace = Pace()
 
@@ -98,7 +99,6 @@ class DaskExecutor(Executor):
 
     def _take_in(self, errand: Errand) -> None:
         self._errands.add(errand)
-        errand.future.add_done_callback(lambda _: self._errands.discard(errand))
         self._waiting.put_nowait(errand)
 
     async def _farewell(self) -> None:
