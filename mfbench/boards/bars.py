@@ -74,9 +74,14 @@ def _title(table: Table, there: pd.DataFrame, shown: pd.DataFrame) -> str:
 
 
 def _name(table: Table, row: str) -> str:
-    """What tells this row from others, with its standing where it is not ranked."""
+    """What tells this row from others, with its standing where it is not ranked; the method first, where not
+    all of it has room.
+    """
     varying = [f"{name} {table.rows.at[row, f'parameter:{name}']!s}" for name in table.varying]
-    text = ", ".join([*varying, str(table.rows.at[row, "name"])])
+    name = str(table.rows.at[row, "name"])
+    text = ", ".join([*varying, name])
+    if len(text) > _LONGEST_NAME:
+        text = ", ".join([name, *varying])
     standing = str(table.rows.at[row, "standing"])
     return _plain(one_line(text, _LONGEST_NAME)) + ("" if standing == "ranked" else f" [{standing}]")
 
