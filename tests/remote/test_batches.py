@@ -8,7 +8,6 @@ import pytest
 
 from mfbench.errors import UserError
 from mfbench.remote.batches import MOST_TOGETHER, SHORT_S, Errand, Pace, Waiting
-from mfbench.remote.executor import DaskExecutor
 from mfbench.remote.hands import Hand, Hands, WorkerLostError
 
 
@@ -56,6 +55,9 @@ def test_an_errand_is_settled_once():
 
 def executor_of(answers, retries=2):
     """A DaskExecutor without Dask: `_call` gives what the answers say, in turn, and notes what was sent."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    from mfbench.remote.executor import DaskExecutor
+
     one = object.__new__(DaskExecutor)
     one._retries, one._closing, one._files = retries, False, {}
     one._waiting, one._pace = Waiting(), Pace()
