@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; its exit code. 2 for bad input, told in one line; 130 when interrupted."""
+    usual, warnings.formatwarning = warnings.formatwarning, _in_one_line
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
@@ -45,6 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mfbench list | head`: nobody reads on, and the last flush must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    finally:
+        warnings.formatwarning = usual
+
+
+def _in_one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as every other message is told; of a library's, its sort and where it comes from as well."""
+    file, said = Path(filename), " ".join(str(message).split())
+    package = filename.rpartition("site-packages")[2]
+    if category is RuntimeWarning and any(part.startswith("mfbench") for part in Path(package).parts):
+        return f"mfbench: warning: {said}\n"
+    return f"mfbench: warning: {category.__name__}: {said} ({file.name}, line {lineno})\n"
 
 
 def _run(argv: list[str]) -> int:

@@ -171,15 +171,18 @@ def _manager_of(name: str, plugin: object) -> tuple[pluggy.PluginManager, tuple[
     return manager, tuple(hook for hook in LIFE_CYCLE if hook in hooks)
 
 
-def from_file(path: Path) -> Loaded:
-    """What a file registers, read in a child unless the same content was read before."""
+def from_file(path: Path, *, anew: bool = False) -> Loaded:
+    """What a file registers, read in a child unless the same content was read before.
+
+    anew: read it all the same: what it imports may be on another machine that shares the cache.
+    """
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         return Plugin(path.name, str(path), error=f"cannot be read: {error.strerror}"), None
     filemodules.add_file(path)
     identity = [str(path), digest]
-    answer = recall("plugins", identity)
+    answer = None if anew else recall("plugins", identity)
     if answer is not None:
         return Plugin.from_json(answer), None
     plugin, answer = _ask_child(path.name, str(path), f"sha256:{digest[:12]}")

@@ -12,7 +12,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mfbench.identity import sha256_of
 from mfbench.plan import Plan
 from mfbench.plan.choices import choice_arguments
 from mfbench.registry import Registry, load_registry
+from mfbench.registry.loading import from_file
 from mfbench.registry.signatures import data_manifest, read_signatures
 from mfbench.registry.sources import source_hash
 from mfbench.remote.parcels import file_parcel, find_file
@@ -45,7 +46,8 @@ print(json.dumps([count, machine_name("cuda:0") if count else ""]))
 _GPU_PATIENCE_S = 300.0
 
 Question = dict[str, Any]
-"""{"plugins": {source: sha256}, "cards": [[kind, name]], "data": [[name, arguments, seed]], "cuda": bool}"""
+"""{"plugins": {source: sha256}, "cards": [[kind, name]], "data": [[name, arguments, seed]], "cuda": bool,
+"anew": bool}; anew: whether plugin files are imported even where a shared cache knows what they register."""
 
 
 def make_question(plan: Plan, plugins: Mapping[str, str], cuda: bool) -> Question:
@@ -59,6 +61,7 @@ def make_question(plan: Plan, plugins: Mapping[str, str], cuda: bool) -> Questio
         "cards": [list(card) for card in cards],
         "data": _data_that_reads_files(registry, sets, plan.cells[0].seed),
         "cuda": cuda,
+        "anew": True,
     }
 
 
@@ -71,6 +74,8 @@ def introduce(question: Question) -> dict[str, Any]:
     gpus, machine = _gpus() if question["cuda"] else (0, machine_name())
     answer: dict[str, Any] = {"machine": machine, "cpus": cpu_count(), "gpus": gpus, "host": platform.node()}
     try:
+        if question["anew"]:
+            _require_imports([path for path, sha in question["plugins"].items() if sha], found)
         registry = load_registry([path for path in found.values() if path])
         registry.require_sources()
         sources = {
@@ -80,6 +85,17 @@ def introduce(question: Question) -> dict[str, Any]:
     except UserError as error:
         return {**answer, "problem": str(error)}
     return {**answer, "problem": "", "versions": _versions(), "sources": sources, "data": data}
+
+
+def _require_imports(plugins: Iterable[str], found: Mapping[str, str | None]) -> None:
+    """UserError for a plugin file that cannot be imported on this machine."""
+    for path in plugins:
+        plugin, _ = from_file(Path(found[path] or path), anew=True)
+        if plugin.error is not None:
+            raise UserError(
+                f"plugin {path}: {plugin.error}; a plugin file travels alone, "
+                "what it imports must be installed there"
+            )
 
 
 def disagreement(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:

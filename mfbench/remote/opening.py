@@ -30,7 +30,7 @@ def open_dask(order: Order) -> tuple[Executor, Crew]:
     from mfbench.remote.greeting import introduce, make_question
 
     question = make_question(order.plan, _plugins(order), order.device.startswith("cuda"))
-    here = introduce({**question, "cuda": False})
+    here = introduce({**question, "cuda": False, "anew": False})
     if here["problem"]:
         raise UserError(here["problem"])
     connection = connect(settings, order)

@@ -68,3 +68,11 @@ def fleet(tmp_path, log) -> Iterator[Fleet]:
 def store(tmp_path):
     with Store(tmp_path / "results.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """The cache of another machine."""
+    folder = tmp_path / "there"
+    monkeypatch.setenv("MFBENCH_CACHE", str(folder))
+    return folder

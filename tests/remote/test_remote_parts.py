@@ -1,16 +1,16 @@
-"""The parts of the executor that need no Dask: settings, parcels, the worker's side, what must be shared."""
+"""The parts of the executor that need no Dask: settings, parcels, the worker's side."""
 
 import json
 import time
 from types import SimpleNamespace
 
 import pytest
-from fleet import PLUGIN, plan_of, suite_of
+from fleet import plan_of, suite_of
 
 from mfbench import artifacts
 from mfbench.engine.children import Children
 from mfbench.errors import UserError
-from mfbench.remote import greeting, parcels, tasks
+from mfbench.remote import parcels, tasks
 from mfbench.remote.parcels import DamagedParcelError, file_parcel, files_in, fit_parcel
 from mfbench.remote.settings import read_settings
 from mfbench.wording import Where
@@ -63,14 +63,6 @@ def test_settings_from_the_command_line_are_no_part_of_the_suite(tmp_path):
 
 
 # -- parcels ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    """The cache of another machine."""
-    folder = tmp_path / "there"
-    monkeypatch.setenv("MFBENCH_CACHE", str(folder))
-    return folder
 
 
 def send(parcel, place, ticket="t"):
@@ -222,60 +214,3 @@ def test_a_child_is_kept_for_the_next_task_and_one_that_was_stopped_is_not(staff
     assert not first.stopped
     staff.rest(0.0)
     assert first.stopped
-
-
-# -- what a worker must share -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    plan = plan_of(suite_of(["good"]), tmp_path_factory.mktemp("plan"))
-    sha256 = parcels.content_hash(PLUGIN)
-    question = greeting.make_question(plan, {str(PLUGIN): sha256}, cuda=False)
-    return question, greeting.introduce(question)
-
-
-def test_a_worker_that_shares_everything_can_do_the_work(here):
-    question, answer = here
-    assert question["cards"] == [["dataset", "line"], ["likelihood", "good"], ["protocol", "mean_score"]]
-    assert answer["problem"] == ""
-    assert greeting.disagreement(answer, json.loads(json.dumps(answer))) == ""
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"versions": {"torch": "1.0"}}, "it has torch 1.0 and the coordinator 2"),
-        (
-            {"versions": {"numpy": ""}},
-            r"it has numpy \(none\) and the coordinator .*: install the same there",
-        ),
-        ({"versions": {"mfbench": "0.1.0 (000000000000)"}}, r"it has mfbench 0.1.0 \(000000000000\) and"),
-        ({"sources": {"likelihood/good": SHA}}, "the code of likelihood/good is not the coordinator's"),
-        ({"problem": "there is no likelihood 'good'"}, "there is no likelihood 'good'"),
-    ],
-)
-def test_a_worker_that_differs_is_told_in_one_line(here, change, words):
-    answer = json.loads(json.dumps(here[1]))
-    for name, value in change.items():
-        answer[name] = {**answer[name], **value} if isinstance(value, dict) else value
-    with pytest.raises(AssertionError, match=words):
-        raise AssertionError(greeting.disagreement(here[1], answer))
-
-
-def test_other_files_of_a_data_set_are_told(here):
-    answer = {**here[1], "data": {"folder": "one"}}
-    assert "the files of data set 'folder' are not" in greeting.disagreement(
-        answer, {**answer, "data": {"folder": "another"}}
-    )
-
-
-def test_an_optional_package_may_be_absent_but_not_another_one(here):
-    one, other, none = ({**here[1], "versions": {"zuko": version}} for version in ("1.6.0", "1.5.0", ""))
-    assert greeting.disagreement(one, none) == ""
-    assert greeting.disagreement(one, other).startswith("it has zuko 1.5.0 and the coordinator 1.6.0")
-
-
-def test_a_plugin_file_that_is_not_there_is_asked_for(here):
-    question = {**here[0], "plugins": {"/nowhere/plugin.py": SHA}}
-    assert greeting.introduce(question) == {"missing": [{"kind": "file", "key": SHA, "root": "plugin.py"}]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ methods = ["gaussian", "broken"]
 """
 
 
+CLOSED = "http://127.0.0.1:9"
+"""Nobody listens there."""
+
+
+def mlflow_or_skip():
+    """MLflow 3 or later."""
+    reason = "mlflow is not installed, or does not fit the other packages (pip install 'mlflow>=3')"
+    return pytest.importorskip("mlflow", reason=reason, exc_type=ImportError)
+
+
 @pytest.fixture
 def package(monkeypatch):
     """The example on the path, as `pip install -e` would have it: of the workers, too."""
@@ -54,7 +66,7 @@ def package(monkeypatch):
 @pytest.fixture
 def client(tmp_path, monkeypatch):
     """A store of MLflow in the test's folder."""
-    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed (pip install mlflow)")
+    mlflow = mlflow_or_skip()
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))
@@ -116,7 +128,9 @@ def test_a_long_parameter_is_cut(package):
     from mfbench_mlflow import wording
 
     told = wording.parameters(record(method={"name": "m", "parameters": {"text": "x" * 10_000}}))
-    assert len(told["method.text"]) == wording.LONGEST_PARAMETER
+    assert len(told["method.text"]) == wording.LONGEST
+    marks = wording.tags(record(error={"type": "ValueError", "message": "x" * 10_000}))
+    assert len(marks["mfbench.error"]) == wording.LONGEST
 
 
 def test_hooks_of_a_run_that_nobody_announced_say_nothing(package, monkeypatch):
@@ -173,6 +187,125 @@ def test_mfbench_run_fills_mlflows_store(package, client, tmp_path):
     }
     assert 0 <= by_method["gaussian"].data.metrics["auroc"] <= 1
     assert "it is broken" in by_method["broken"].data.tags["mfbench.error"]
+
+
+class Slow:
+    """A tracker that takes nothing before it is let go; `broken` cells are more than it can take."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.took = []
+
+    def __call__(self, plan):
+        assert self.go.wait(60)
+        return self
+
+    def log_cell(self, entry):
+        if not entry.ok:
+            raise ConnectionError("the line\n is cut")
+        self.took.append(entry.name)
+
+    def finish(self, summary):
+        self.took.append(summary["run_id"])
+
+
+@pytest.fixture
+def slow(package):
+    tracker = Slow()
+    yield tracker
+    tracker.go.set()
+
+
+def entry(**more):
+    from mfbench_mlflow import wording
+
+    return wording.entry(record(**more))
+
+
+def test_a_tracker_that_is_slow_holds_up_nothing_and_hears_all(slow):
+    from mfbench_mlflow.sending import Sender
+
+    sender = Sender(PLAN, slow)
+    for seed in range(50):
+        sender.cell(entry(seed=seed))
+    assert slow.took == []
+    slow.go.set()
+    sender.finish(SUMMARY)
+    assert slow.took == [f"kde(bandwidth=0.1) on moons, seed {seed}" for seed in range(50)] + ["run-1"]
+
+
+def test_a_tracker_that_does_not_come_back_is_left_after_a_while(slow, monkeypatch):
+    from mfbench_mlflow import sending
+
+    monkeypatch.setattr(sending, "STALLED_S", 0.05)
+    sender = sending.Sender(PLAN, slow)
+    sender.cell(entry())
+    words = "did not answer in time; it was told of 0 of 1 cells, and the store has them all"
+    with pytest.warns(RuntimeWarning, match=words):
+        sender.finish(SUMMARY)
+
+
+def test_a_queue_has_an_end(slow, monkeypatch):
+    from mfbench_mlflow import sending
+
+    monkeypatch.setattr(sending, "ROOM", 3)
+    sender = sending.Sender(PLAN, slow)
+    for seed in range(10):
+        sender.cell(entry(seed=seed))
+    slow.go.set()
+    with pytest.warns(RuntimeWarning, match="more than 3 cells waited for it; it was told of 3 of 10 cells"):
+        sender.finish(SUMMARY)
+    assert slow.took[-1] == "run-1"
+
+
+def test_the_first_failure_is_the_last_and_told_once(slow):
+    from mfbench_mlflow.sending import Sender
+
+    slow.go.set()
+    sender = Sender(PLAN, slow)
+    sender.cell(entry())
+    sender.cell(entry(status="failed"))
+    sender._thread.join(60)
+    line = "MLflow: the line is cut; it was told of 1 of 3 cells, and the store has them all"
+    with pytest.warns(RuntimeWarning, match=line):
+        sender.cell(entry(seed=4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sender.cell(entry(seed=5))
+        sender.finish(SUMMARY)
+    assert slow.took == ["kde(bandwidth=0.1) on moons, seed 3"]
+
+
+def test_a_server_that_is_down_is_named(package, monkeypatch):
+    mlflow_or_skip()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", CLOSED)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    package.mfbench_run_started(PLAN)
+    package.mfbench_cell_finished(record())
+    with pytest.warns(RuntimeWarning, match=f"MLflow: .*{CLOSED}.* failed .*; it was told of 0 of 1 cells"):
+        package.mfbench_run_finished({**SUMMARY, "interrupted": False})
+
+
+def test_a_server_that_is_down_costs_its_log_and_no_result(package, tmp_path, monkeypatch):
+    """MLflow itself would try again for four minutes."""
+    mlflow_or_skip()
+    from mfbench_mlflow import sending
+
+    from mfbench.cli import main
+    from mfbench.store import Store
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", CLOSED)
+    monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sending, "STALLED_S", 0.5)
+    (tmp_path / "broken.py").write_text(PLUGIN)
+    (tmp_path / "suite.toml").write_text(SUITE)
+    given = ["--plugin", "mfbench_mlflow", "--store", str(tmp_path / "results.sqlite")]
+    with pytest.warns(RuntimeWarning) as told:
+        assert main(["run", str(tmp_path / "suite.toml"), *given]) == 1
+    (line,) = (str(warning.message) for warning in told if "MLflow" in str(warning.message))
+    assert line.endswith("did not answer in time; it was told of 0 of 2 cells, and the store has them all")
+    with Store(tmp_path / "results.sqlite") as store:
+        assert sorted(store.statuses().values()) == ["failed", "ok"]
 
 
 def test_the_plugin_is_light(package):

@@ -8,35 +8,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mfbench
+from mfbench_mlflow.sending import Sender
+from mfbench_mlflow.wording import entry
 
-if TYPE_CHECKING:
-    from mfbench_mlflow.tracker import Tracker
-
-_trackers: dict[str, Tracker] = {}
-"""The runs that are under way, by their id."""
+_senders: dict[str, Sender] = {}
+"""Of the runs that are under way, by their id."""
 
 
 @mfbench.hookimpl
 def mfbench_run_started(plan: Mapping[str, Any]) -> None:
-    if os.environ.get("MFBENCH_MLFLOW", "").lower() == "off":
-        return
-    from mfbench_mlflow.tracker import Tracker
-
-    _trackers[plan["run_id"]] = Tracker(plan)
+    if os.environ.get("MFBENCH_MLFLOW", "").lower() != "off":
+        _senders[plan["run_id"]] = Sender(plan)
 
 
 @mfbench.hookimpl
 def mfbench_cell_finished(record: Mapping[str, Any]) -> None:
-    tracker = _trackers.get(record["run_id"])
-    if tracker is not None:
-        tracker.log_cell(record)
+    sender = _senders.get(record["run_id"])
+    if sender is not None:
+        sender.cell(entry(record))
 
 
 @mfbench.hookimpl
 def mfbench_run_finished(summary: Mapping[str, Any]) -> None:
-    tracker = _trackers.pop(summary["run_id"], None)
-    if tracker is not None:
-        tracker.finish(summary)
+    sender = _senders.pop(summary["run_id"], None)
+    if sender is not None:
+        sender.finish(summary)

@@ -8,7 +8,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from mfbench_mlflow import wording
+from mfbench_mlflow.wording import Entry
 
 _PARENT = "mlflow.parentRunId"
 _BATCH = 100
@@ -30,18 +30,13 @@ class Tracker:
         for count in ("cells", "fits", "cached"):
             self.client.log_param(self.run, count, plan[count])
 
-    def log_cell(self, record: Mapping[str, Any]) -> None:
+    def log_cell(self, entry: Entry) -> None:
         """A run of its own below this one, as long as the cell was computed."""
-        ended = wording.milliseconds(record["ended"])
         run = self.client.create_run(
-            self.experiment,
-            start_time=wording.milliseconds(record["started"]),
-            run_name=wording.name_of(record),
-            tags={_PARENT: self.run},
+            self.experiment, start_time=entry.started, run_name=entry.name, tags={_PARENT: self.run}
         ).info.run_id
-        self._log(run, record, ended)
-        status = "FINISHED" if record["status"] == "ok" else "FAILED"
-        self.client.set_terminated(run, status, end_time=ended)
+        self._log(run, entry)
+        self.client.set_terminated(run, "FINISHED" if entry.ok else "FAILED", end_time=entry.ended)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Cells by status; "KILLED" where the run was interrupted."""
@@ -54,10 +49,10 @@ class Tracker:
         found = self.client.get_experiment_by_name(name)
         return found.experiment_id if found else self.client.create_experiment(name)
 
-    def _log(self, run: str, record: Mapping[str, Any], timestamp: int) -> None:
-        params = [Param(name, text) for name, text in wording.parameters(record).items()]
-        tags = [RunTag(name, text) for name, text in wording.tags(record).items()]
-        metrics = [Metric(name, value, timestamp, 0) for name, value in wording.metrics(record).items()]
+    def _log(self, run: str, entry: Entry) -> None:
+        params = [Param(name, text) for name, text in entry.parameters.items()]
+        tags = [RunTag(name, text) for name, text in entry.tags.items()]
+        metrics = [Metric(name, value, entry.ended, 0) for name, value in entry.metrics.items()]
         for start in range(0, max(len(params), len(tags)), _BATCH):
             some = slice(start, start + _BATCH)
             self.client.log_batch(run, params=params[some], tags=tags[some])

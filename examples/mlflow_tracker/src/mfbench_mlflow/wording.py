@@ -7,15 +7,34 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 _PARTS = ("protocol", "method", "data")
 _SETTINGS = ("seed", "dtype", "threads", "device")
 _COSTS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
 _IDENTITY = ("run_id", "cell_id", "cache_key", "status", "role", "plugin", "plugin_version")
 
-LONGEST_PARAMETER = 6000
-"""Characters that MLflow keeps of a parameter."""
+LONGEST = 6000
+"""Characters that MLflow keeps of a parameter (of a tag it keeps more)."""
+
+
+class Entry(NamedTuple):
+    """A cell as MLflow is told of it. started, ended: milliseconds since 1970."""
+
+    name: str
+    started: int
+    ended: int
+    ok: bool
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def entry(record: Mapping[str, Any]) -> Entry:
+    """What is logged of a record, without its scores and arrays, which may be large."""
+    started, ended = milliseconds(record["started"]), milliseconds(record["ended"])
+    told = parameters(record), metrics(record), tags(record)
+    return Entry(name_of(record), started, ended, record["status"] == "ok", *told)
 
 
 def name_of(record: Mapping[str, Any]) -> str:
@@ -44,7 +63,8 @@ def tags(record: Mapping[str, Any]) -> dict[str, str]:
         told["mfbench.error"] = f"{record['error']['type']}: {record['error']['message']}"
     if record["notes"]:
         told["mfbench.notes"] = "\n".join(record["notes"])
-    return told | {name: str(value) for name, value in _numbers(record) if not math.isfinite(value)}
+    told |= {name: str(value) for name, value in _numbers(record) if not math.isfinite(value)}
+    return {name: _cut(text) for name, text in told.items()}
 
 
 def key(name: str) -> str:
@@ -72,5 +92,8 @@ def _numbers(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 def _text(value: Any) -> str:
     """References, lists and files as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= LONGEST_PARAMETER else f"{text[: LONGEST_PARAMETER - 1]}…"
+    return _cut(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
