@@ -45,8 +45,21 @@ class Twice(mfbench.Likelihood):
             raise UserError(f"twice: {likelihood!r} is no level")
 
 
+class Cut(mfbench.EvaluationProtocol):
+    kind = "likelihood"
+    metrics = (mfbench.Metric("share", primary=True),)
+
+    def evaluate(self, method, data, *, rng, clock, at: float = 0.5, against: Ref = "points"):
+        return mfbench.Measurement()
+
+    def check_parameters(self, *, at, against):
+        if not 0 < at < against.shape[0]:
+            raise UserError(f"cut: at = {at}: above 0 and below {against.shape[0]}")
+
+
 @mfbench.hookimpl
 def mfbench_register(registry):
+    registry.protocol("cut", Cut, summary="")
     registry.dataset("points", Points, summary="")
     for made in (Level, Raises, Dies, Twice):
         registry.likelihood(made.__name__.lower(), made, summary="")
@@ -57,7 +70,11 @@ def mfbench_register(registry):
 def ask(write, monkeypatch):
     """`ask(("likelihood", "level", {"level": -1.0}), ...)`: the refusals; `ask.children` counts children."""
     registry = load_registry([str(write("refusing.py", PLUGIN))])
-    keys = [("dataset", "points"), *(("likelihood", name) for name in ("level", "raises", "dies", "twice"))]
+    keys = [
+        ("dataset", "points"),
+        ("protocol", "cut"),
+        *(("likelihood", name) for name in ("level", "raises", "dies", "twice")),
+    ]
     signatures = read_signatures(registry, keys)
     run_child = probe._run_child
 
@@ -101,6 +118,13 @@ def test_references_are_constructed_as_well(ask):
         twice("likelihood", "level", level=-2.0),
     )
     assert refusals == [None, "level: level = -2.0: at least 0"]
+    assert ask.children == 1
+
+
+def test_protocols_are_asked_about_their_parameters(ask):
+    against = {"kind": "dataset", "name": "points", "parameters": {"count": 4}}
+    asked = [("protocol", "cut", {"at": at, "against": against}) for at in (0.5, 2.0)]
+    assert ask(*asked) == [None, "cut: at = 2.0: above 0 and below 2"]
     assert ask.children == 1
 
 

@@ -136,6 +136,12 @@ class EvaluationProtocol:
         """
         raise NotImplementedError
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError, naming the parameter, for values that mean nothing whatever the method and the data are.
+
+        Called before anything runs, with the protocol's parameters as `evaluate` is given them.
+        """
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, ndarray]]) -> dict[str, Figure]:
         """Figures by file name (without ending), from one data set's records and, in step, their arrays."""
         return {}

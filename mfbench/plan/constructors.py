@@ -1,4 +1,4 @@
-"""Asks the constructors of a plan whether they take what the suite gives them, before anything runs."""
+"""Asks constructors and protocols, before anything runs, whether they take what the suite gives them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from mfbench.plan.choices import Choice, Resolver
 from mfbench.plan.expansion import Combination
 from mfbench.registry.refusals import Trial, read_refusals
+from mfbench.registry.schema import Signature
 
 
 def check_constructors(combinations: Iterable[Combination], resolver: Resolver) -> None:
-    """UserError, naming the place in the suite, for the first method or data set that refuses its parameters.
+    """UserError, naming the place in the suite, for the first method, data set or protocol that refuses its
+    parameters.
 
     Targets that cannot be read are left to their cells.
     """
@@ -22,12 +24,16 @@ def check_constructors(combinations: Iterable[Combination], resolver: Resolver) 
 
 
 def _distinct(combinations: Iterable[Combination]) -> list[Choice]:
-    """Every method and data set, each once, those referred to before those that refer to them."""
+    """Each method, data set and protocol that checks, those referred to before those that refer to them."""
     found: dict[str, Choice] = {}
     for one in combinations:
         for choice in (one.protocol, one.data, one.method):
             found |= {part.key: part for part in choice.everything()}
-    return [c for c in found.values() if c.signature.kind != "protocol" and not c.unreadable]
+    return [c for c in found.values() if _answers(c.signature) and not c.unreadable]
+
+
+def _answers(signature: Signature) -> bool:
+    return signature.kind != "protocol" or signature.checks_parameters
 
 
 def _trial(choice: Choice) -> Trial:

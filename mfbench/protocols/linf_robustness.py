@@ -31,7 +31,7 @@ from mfbench.contracts import (
 from mfbench.errors import UserError
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.patch_robustness import defended
-from mfbench.protocols.robust_evaluation import Plan, measure
+from mfbench.protocols.robust_evaluation import Plan, check_numbers, measure
 from mfbench.protocols.robust_figures import draw
 from mfbench.protocols.robust_findings import findings
 from mfbench.protocols.robust_metrics import METRICS
@@ -70,8 +70,7 @@ class LinfRobustness(EvaluationProtocol):
         draws: int = 20,
     ) -> Measurement:
         """Attack the first `count` test images, no pixel by more than `radius`; see `patch_robustness`."""
-        if not 0 < radius <= 1:
-            raise UserError(f"linf_robustness: radius is {radius:g}: above 0, at most 1")
+        _check(radius)
         streams = Streams(rng)
         clock.measure(lambda: defended(method, data, streams))
         if clock.timing_only:
@@ -92,6 +91,11 @@ class LinfRobustness(EvaluationProtocol):
         )
         return measure(plan, method, data, threat, threat, streams)
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for a radius outside of (0, 1], and for counts and budgets below their least."""
+        _check(parameters["radius"])
+        check_numbers("linf_robustness", parameters)
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Clean, attacked and purified images; their ways through feature space; accuracy over steps."""
         return draw(records, arrays)
@@ -99,3 +103,8 @@ class LinfRobustness(EvaluationProtocol):
     def findings(self, records: Sequence[Record]) -> list[str]:
         """What transfer attacks promise and adaptive ones leave; who is provisional, and who is flagged."""
         return findings(records)
+
+
+def _check(radius: float) -> None:
+    if not 0 < radius <= 1:
+        raise UserError(f"linf_robustness: radius is {radius:g}: above 0, at most 1")

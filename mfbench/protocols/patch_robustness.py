@@ -43,7 +43,7 @@ from mfbench.contracts import (
 )
 from mfbench.errors import Unsupported
 from mfbench.protocols.draws import Streams
-from mfbench.protocols.robust_evaluation import Plan, measure
+from mfbench.protocols.robust_evaluation import Plan, check_numbers, measure
 from mfbench.protocols.robust_figures import draw
 from mfbench.protocols.robust_findings import findings
 from mfbench.protocols.robust_metrics import METRICS
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_LARGE = (1, 1024, 1024)
+"""A shape by which patches are checked before there are data; on fewer pixels one can still vanish."""
 TIMED = 100
 """Images that one timed call defends."""
 
@@ -124,6 +126,12 @@ class PatchRobustness(EvaluationProtocol):
             budget=budget,
         )
         return measure(plan, method, data, threat, smaller, streams)
+
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for a patch that no image can have, and for counts and budgets below their least."""
+        family = {name: parameters[name] for name in ("area", "aspect", "positions")}
+        patch_masks(parameters["masks"], _LARGE, rng=torch.Generator(), **family)
+        check_numbers("patch_robustness", parameters)
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Clean, attacked and purified images; their ways through feature space; accuracy over steps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,9 @@ from mfbench.protocols.robust_sanity import (
 from mfbench.protocols.robust_semantics import TRACED, kept, semantic_consistency, stages
 
 Array = NDArray[Any]
+
+LEAST = {"checked": 0, "count": 2, "draws": 2, "queries": 1, "restarts": 1, "steps": 1}
+"""The least that each number of an evaluation can be."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,16 @@ def measure(
     return Measurement(values, scores, arrays, notes=[*notes, *campaign.notes])
 
 
+def check_numbers(who: str, parameters: Mapping[str, Any]) -> None:
+    """UserError for a count or a budget below its least, of those that are among the parameters."""
+    for name in LEAST.keys() & parameters.keys():
+        if parameters[name] < LEAST[name]:
+            raise UserError(f"{who}: {name} is {parameters[name]}: at least {LEAST[name]}")
+
+
 def check(plan: Plan) -> None:
-    """UserError for numbers that cannot be."""
-    least = {"checked": (plan.checked, 0), "draws": (plan.draws, 2)}
-    least |= {name: (value, 1) for name, value in plan.budget.items()}
-    for name, (value, bound) in least.items():
-        if value < bound:
-            raise UserError(f"{plan.who}: {name} is {value}: at least {bound}")
+    """UserError for numbers that cannot be, and for what is no attack."""
+    check_numbers(plan.who, {"checked": plan.checked, "draws": plan.draws, **plan.budget})
     given = [plan.transfer, plan.probe, *plan.attacks, *(plan.written_for or ())]
     for attack in given:
         if not isinstance(attack, Attack):

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from mfbench.cards import Card, PluginError
 from mfbench.contracts.dataset import Dataset
+from mfbench.contracts.protocol import EvaluationProtocol
 from mfbench.errors import UserError
 from mfbench.registry.inspection import read
 from mfbench.registry.schema import Parameter, Signature
@@ -39,6 +40,13 @@ def create(registry: Source, kind: str, name: str, given: Mapping[str, Any]) -> 
     if kind == "dataset":
         return _create_data(registry, target, signature, given)
     return target(**_arguments(registry, signature, signature.complete(given)))
+
+
+def check_parameters(registry: Source, name: str, given: Mapping[str, Any]) -> None:
+    """Whatever the protocol of that name raises when it is asked about the parameters of an evaluation."""
+    protocol: EvaluationProtocol = create(registry, "protocol", name, {})
+    signature = read(type(protocol), "protocol", name)
+    protocol.check_parameters(**_arguments(registry, signature, signature.complete(given)))
 
 
 def _create_data(registry: Source, target: type, signature: Signature, given: Mapping[str, Any]) -> Dataset:

@@ -94,6 +94,7 @@ def read(target: type, kind: str, name: str) -> Signature:
         workload=getattr(target, "workload", ""),
         facts=_facts(target),
         reads_files=kind == "dataset" and _overrides(target, "files"),
+        checks_parameters=kind == "protocol" and _overrides(target, "check_parameters"),
     )
 
 

@@ -46,10 +46,14 @@ def answer_missing(question: Question) -> dict[str, Any]:
 
 
 def answer_refusal(question: Question) -> dict[str, Any]:
-    """Why a constructor does not take its parameters; None where it does."""
+    """Why a constructor, or a protocol, does not take its parameters; None where it does."""
     _add_files(question)
+    cards, kind, asked = _Cards(question), question["kind"], (question["name"], question["parameters"])
     try:
-        creation.create(_Cards(question), question["kind"], question["name"], question["parameters"])
+        if kind == "protocol":
+            creation.check_parameters(cards, *asked)
+        else:
+            creation.create(cards, kind, *asked)
     except UserError as error:
         return {"refusal": str(error)}
     return {"refusal": None}

@@ -1,4 +1,4 @@
-"""Which parameters constructors refuse: asked in a child before anything runs, and kept where none does."""
+"""Which parameters constructors and protocols refuse: asked before anything runs, and kept where none does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER = "constructed"
 
 @dataclass(frozen=True)
 class Trial:
-    """A method or data set to be constructed, with all it refers to.
+    """A method or data set to be constructed with all it refers to, or a protocol with what it is given.
 
     parameters: of its choice, references and files included. sources: the source hash of every target
         involved, by (kind, name). identity: what the choice is known by.
@@ -32,7 +32,7 @@ class Trial:
 
 
 def read_refusals(registry: Registry, trials: Sequence[Trial]) -> list[str | None]:
-    """The message of the UserError that each constructor raises; None where it raises none.
+    """The message of the UserError that each constructor or `check_parameters` raises; None where none.
 
     All that were not constructed before are, in one child. Whatever else goes wrong there (a crash, a hang,
     another exception) is not told here: the cell will meet it. Refusals are not kept: what a constructor

@@ -108,6 +108,7 @@ class Signature:
     measures: of protocols, the kind of method measured.
     facts: class attributes worth showing.
     reads_files: of data sets, whether `files` is overridden.
+    checks_parameters: of protocols, whether `check_parameters` is overridden.
     unreadable: why nothing but the name is known; empty for a signature that was read.
     """
 
@@ -124,6 +125,7 @@ class Signature:
     workload: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     reads_files: bool = False
+    checks_parameters: bool = False
     source_hash: str = ""
     unreadable: str = ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from robust_fakes import Best, Cascade, Free, Gradient, Halves, Linear, Nothing,
 from mfbench.contracts import Attack, Certifies, Defense, HasFeatures, HasSurrogate, Reconstructor
 from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.protocols.linf_robustness import LinfRobustness
+from mfbench.protocols.patch_robustness import PatchRobustness
 from mfbench.protocols.robust_answers import changed_answers
 from mfbench.protocols.robust_findings import findings
 from mfbench.protocols.robust_sanity import FLAG, rises
@@ -19,6 +22,12 @@ from mfbench.threats import patch_masks
 
 def flags(measurement):
     return [note for note in measurement.notes if note.startswith(FLAG)]
+
+
+def defaults(protocol):
+    """Of a protocol's parameters."""
+    named = inspect.signature(protocol.evaluate).parameters.values()
+    return {one.name: one.default for one in named if one.default is not one.empty}
 
 
 def check_flag(measurement, said):
@@ -384,6 +393,22 @@ def test_findings_say_what_transfer_hides():
 def test_what_cannot_be_measured_is_told_in_one_line(parameters, said):
     with pytest.raises(UserError, match=said):
         evaluate(Linear(), **parameters)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parameters", "said"),
+    [
+        (PatchRobustness, {"area": 0.0}, "area = 0"),
+        (PatchRobustness, {"positions": 7}, "make no grid"),
+        (PatchRobustness, {"count": 1}, "count is 1: at least 2"),
+        (LinfRobustness, {"radius": 0.0}, "radius is 0"),
+        (LinfRobustness, {"steps": 0}, "steps is 0: at least 1"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_refused_before_anything_runs(protocol, parameters, said):
+    with pytest.raises(UserError, match=said):
+        protocol().check_parameters(**{**defaults(protocol), **parameters})
+    protocol().check_parameters(**defaults(protocol))
 
 
 def test_combinations_that_cannot_work_are_unsupported():
