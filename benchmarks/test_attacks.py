@@ -2,27 +2,26 @@
 
 Targets, on one CPU thread: `patch_pgd` within 10 % of its steps in bare forward and backward passes; not
 slower than torchattacks' PGD on the same model, images and steps (the package in the extra `attacks`). What
-is compared takes turns, and the minima of its CPU time count, so that a busy machine disturbs both alike. Not
+is compared takes turns, and medians of CPU time count, so that a busy machine disturbs both alike. Not
 met on images of 8 x 8 pixels (1.13 over bare passes at 10 steps), whose network is too cheap to hide a loop.
 """
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from mfbench_attacks.patch_pgd import PatchPGD
 from mfbench_defenses.cnn import CNN
+from turns import medians
 
 from mfbench import Threat, patch_masks
 from mfbench.contracts import DataSpec
 from mfbench.timing import synchronized_timer
 
-STEPS = 40
+STEPS = 100
 LOOP_LIMIT = 1.10
 NOISE = 1.03
-"""Of two minima that should be the same, on a busy machine."""
+"""Of two medians that should be the same, on a busy machine."""
 
 pytestmark = pytest.mark.benchmark(timer=synchronized_timer)
 
@@ -47,17 +46,6 @@ def setting(request):
     return defense, x, y, Threat(patch_masks("centre", (1, size, size)))
 
 
-def minima(*functions, repeats=5):
-    """The shortest of `repeats` calls of each function, in seconds of CPU; they take turns."""
-    shortest = [float("inf")] * len(functions)
-    for _ in range(repeats):
-        for i, function in enumerate(functions):
-            begun = time.process_time()
-            function()
-            shortest[i] = min(shortest[i], time.process_time() - begun)
-    return shortest
-
-
 def test_patch_pgd_over_bare_passes(benchmark, setting):
     defense, x, y, threat = setting
     attack = PatchPGD(steps=STEPS, loss="cross_entropy")
@@ -73,7 +61,7 @@ def test_patch_pgd_over_bare_passes(benchmark, setting):
         with torch.no_grad():  # the last iterate is a candidate, too
             defense.logits(x)
 
-    whole, passes = minima(attacked, bare)
+    whole, passes = medians(attacked, bare, repeats=7)
     benchmark.extra_info |= {"attack over bare passes": whole / passes}
     benchmark.pedantic(attacked, rounds=1)
     assert whole < LOOP_LIMIT * passes
@@ -93,7 +81,7 @@ def test_patch_pgd_over_torchattacks(benchmark, setting):
     def theirs():
         return library(x, y)
 
-    mine, other = minima(ours, theirs)
+    mine, other = medians(ours, theirs, repeats=7)
     benchmark.extra_info |= {"ours over theirs": mine / other}
     benchmark.pedantic(ours, rounds=1)
     assert mine < NOISE * other

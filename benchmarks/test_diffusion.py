@@ -2,12 +2,10 @@
 
 Targets, on one CPU thread: a sampler's loop within 5 % of NFE bare forwards of a network that takes 1 ms or
 more; Eq. 23 within 10 % of the bare forwards in the fastest chunk size. Loop and forwards take turns, seven
-times or more, and the minima of their CPU time are compared, so that a busy machine disturbs both alike.
+times or more, and the medians of their CPU time are compared, so that a busy machine disturbs both alike.
 """
 
 from __future__ import annotations
-
-import time
 
 import pytest
 import torch
@@ -21,6 +19,7 @@ from mfbench_diffusion.markov import DiffusionMarkov
 from mfbench_diffusion.ode import DiffusionODE
 from mfbench_diffusion.rk4 import RungeKutta4
 from mfbench_diffusion.unipc import UniPC
+from turns import medians
 
 from mfbench.contracts import DataSpec
 from mfbench.engine.heap import keep_freed_memory
@@ -62,17 +61,6 @@ def forwards(predictor, batches, times):
             evaluate(predictor, batch, 0.5)
 
 
-def minima(*functions, repeats=7):
-    """The shortest of `repeats` calls of each function, in seconds of CPU; they take turns."""
-    shortest = [float("inf")] * len(functions)
-    for _ in range(repeats):
-        for i, function in enumerate(functions):
-            begun = time.process_time()
-            function()
-            shortest[i] = min(shortest[i], time.process_time() - begun)
-    return shortest
-
-
 @pytest.mark.parametrize(
     "sampler",
     [DDIM(), DDPMSampler(), Heun(), RungeKutta4(), DPMSolverPP2M(), UniPC()],
@@ -88,7 +76,7 @@ def test_sampler_loop(benchmark, sampler):
         sampler.sample(predictor, start, step=T / steps, rng=rng)
 
     evaluations = steps * sampler.evaluations_per_step
-    sampled, bare = minima(loop, lambda: forwards(predictor, [start], evaluations), repeats=15)
+    sampled, bare = medians(loop, lambda: forwards(predictor, [start], evaluations))
     assert bare / evaluations > 1e-3
     benchmark.extra_info |= {"loop over forwards": sampled / bare}
     benchmark.pedantic(loop, rounds=1)
@@ -104,7 +92,7 @@ def test_markov(benchmark):
         DiffusionMarkov(model).log_weights(points, rounds=1, rng=rng)
 
     bare_in = [lambda size=size: forwards(model.predictor, points.split(size), T) for size in CHUNKS]
-    eq23, *bare = minima(weights, *bare_in, repeats=21)
+    eq23, *bare = medians(weights, *bare_in, repeats=21)
     benchmark.extra_info |= {"Eq. 23 over forwards": eq23 / min(bare)}
     benchmark.extra_info |= {f"forwards in {size}": seconds for size, seconds in zip(CHUNKS, bare)}
     benchmark.pedantic(weights, rounds=1)

@@ -2,13 +2,11 @@
 
 Targets, on one CPU thread: a sampler's loop within 5 % of NFE bare forwards of the U-Net, on a batch that is
 evaluated at once; a large batch, which the predictor takes in parts, no slower than as a whole; our DDIM no
-slower than diffusers' own DDIM loop on the same network. What is compared takes turns, and the minima of its
+slower than diffusers' own DDIM loop on the same network. What is compared takes turns, and the medians of its
 CPU time count, so that a busy machine disturbs both alike.
 """
 
 from __future__ import annotations
-
-import time
 
 import pytest
 import torch
@@ -22,6 +20,7 @@ from mfbench_diffusion.heun import Heun
 from mfbench_diffusion.network import noise_level
 from mfbench_diffusion.rk4 import RungeKutta4
 from mfbench_diffusion.unipc import UniPC
+from turns import medians
 
 from mfbench.contracts import DataSpec
 from mfbench.timing import synchronized_timer
@@ -30,7 +29,7 @@ T = 1000
 EVALUATIONS = 8
 LOOP_LIMIT = 1.05
 NOISE = 1.03
-"""Of two minima that should be the same, on a busy machine."""
+"""Of two medians that should be the same, on a busy machine."""
 
 pytestmark = pytest.mark.benchmark(timer=synchronized_timer)
 
@@ -55,17 +54,6 @@ def noise(count, size):
     return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def minima(*functions, repeats=5):
-    """The shortest of `repeats` calls of each function, in seconds of CPU; they take turns."""
-    shortest = [float("inf")] * len(functions)
-    for _ in range(repeats):
-        for i, function in enumerate(functions):
-            begun = time.process_time()
-            function()
-            shortest[i] = min(shortest[i], time.process_time() - begun)
-    return shortest
-
-
 @torch.no_grad()
 def forwards(model, x):
     """NFE forwards of the bare network, and nothing else."""
@@ -88,7 +76,7 @@ def test_sampler_loop(benchmark, sampler, size, count):
     def loop():
         sampler.sample(model.predictor, start, step=step)
 
-    sampled, bare = minima(loop, lambda: forwards(model, start), repeats=15)
+    sampled, bare = medians(loop, lambda: forwards(model, start))
     benchmark.extra_info |= {"loop over forwards": sampled / bare}
     benchmark.pedantic(loop, rounds=1)
     assert sampled < LOOP_LIMIT * bare
@@ -103,7 +91,7 @@ def test_large_batches_in_parts(benchmark, size, count):
     def sample(predictor):
         DDIM().sample(predictor, start, step=T / 2)
 
-    parts, once = minima(lambda: sample(model.predictor), lambda: sample(whole))
+    parts, once = medians(lambda: sample(model.predictor), lambda: sample(whole))
     benchmark.extra_info |= {"in parts over as a whole": parts / once}
     benchmark.pedantic(lambda: sample(model.predictor), rounds=1)
     assert parts < NOISE * once
@@ -141,7 +129,7 @@ def test_ddim_against_diffusers(benchmark):
 
     expected = theirs()
     assert (ours() - expected).abs().max() < 2e-5 * expected.abs().max()
-    mine, other = minima(ours, theirs, repeats=15)
+    mine, other = medians(ours, theirs)
     benchmark.extra_info |= {"ours over theirs": mine / other}
     benchmark.pedantic(ours, rounds=1)
     assert mine < NOISE * other

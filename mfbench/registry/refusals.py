@@ -1,4 +1,4 @@
-"""Which parameters constructors and protocols refuse: asked before anything runs, and kept where none does."""
+"""Which parameters constructors and protocols refuse: asked before anything runs, kept where none does."""
 
 from __future__ import annotations
 
