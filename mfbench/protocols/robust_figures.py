@@ -42,7 +42,7 @@ RIGHT, WRONG = "#006644", "#B00020"
 PANELS = 9
 """Most panels of ways through feature space."""
 LEGEND_TEXT = 84
-"""Letters of a line of the legend under the curves."""
+"""Letters of a line of a heading, and of the legend under the curves."""
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
@@ -81,8 +81,21 @@ def draw_images(record: Record, kept: Kept) -> Figure:
     worst = value_of(record, "worst_case_accuracy")
     said = "not ranked" if np.isnan(worst) else f"worst case {worst:.2f}"
     clean = value_of(record, "clean_accuracy")
-    style.heading(figure, f"{in_lines(record.label)}\nclean {clean:.2f}, {said}; seed {record.seed}")
+    lines = [*_wrapped(record.label), f"clean {clean:.2f}, {said}; seed {record.seed}"]
+    style.heading(figure, "\n".join(lines))
+    _grow(figure, LEGEND_LINE * len(lines))
     return figure
+
+
+def _wrapped(label: str) -> list[str]:
+    """Lines as long as a figure is wide."""
+    return textwrap.wrap(label, LEGEND_TEXT, subsequent_indent="    ")
+
+
+def _grow(figure: Figure, inches: float) -> None:
+    """Room for text above or below the panels, which keep their size."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + inches)
 
 
 def _say(ax: Axes, said: int, label: int) -> None:
@@ -100,7 +113,10 @@ def draw_trajectories(shown: Shown) -> Figure:
         ax.set_axis_off()
     for ax, (record, kept) in zip(axes.flat, shown):
         _ways(ax, kept)
-        style.label(ax, title=in_lines(record.label), x="first direction", y="second")
+        style.label(ax, x="first direction", y="second")
+        ax.set_title(in_lines(record.label), fontsize=8)
+    longest = max(in_lines(record.label).count("\n") for record, _ in shown)
+    _grow(figure, LEGEND_LINE * longest * len(axes))
     shared_legend(figure, axes.flat, columns=4)
     style.heading(figure, f"features, by transfer attack; {seeds_of(record for record, _ in shown)}")
     return figure
@@ -127,7 +143,7 @@ def draw_curves(shown: Shown) -> Figure:
     looks = looks_of(record for record, _ in shown)
     more = 0  # lines, beyond one for each label
     for record, kept in shown:
-        lines = textwrap.wrap(record.label, LEGEND_TEXT, subsequent_indent="    ")
+        lines = _wrapped(record.label)
         more += len(lines) - 1
         axes[0, 0].plot(
             kept["curve_steps"], kept["curve_accuracy"], label="\n".join(lines), **looks[record.label]
@@ -139,8 +155,7 @@ def draw_curves(shown: Shown) -> Figure:
     axes[0, 0].set_ylim(-0.03, 1.03)
     style.label(axes[0, 0], x="iterations of the probing attack", y="accuracy")
     shared_legend(figure, axes.flat, columns=1)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + LEGEND_LINE * more)
+    _grow(figure, LEGEND_LINE * more)
     style.heading(figure, seeds_of(record for record, _ in shown))
     return figure
 
