@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mfbench.boards import statistics
 from mfbench.boards.bundle import FORMAT, Bundle
 from mfbench.boards.cells import MISSING, row_id
+from mfbench.boards.folders import without_folders
 from mfbench.errors import UserError
 from mfbench.identity import encode_float
 from mfbench.version import __version__
@@ -105,13 +106,22 @@ def _flagged(protocols: Mapping[tuple[str, int], Mapping[str, Any]], flag: str) 
 
 
 def _runs(store: Store, records: Sequence[Mapping[str, Any]], latest: Mapping[str, Any]) -> dict[str, Any]:
-    """The runs that computed or timed a cell of the board, and the latest one."""
+    """The runs that computed or timed a cell of the board, and the latest one.
+
+    Of files that they were given in full only the names: the folders of a machine are nobody else's business.
+    """
     named = {record["run_id"] for record in records} | {
         timing["run_id"] for record in records for timing in record["timings"]
     }
     kept = ("argv", "started", "ended", "interrupted", "partial", "suite", "suite_hash", "provenance")
     runs = store.runs(sorted((named | {latest["run_id"]}) - {""}))
-    return {run_id: {name: run[name] for name in kept} for run_id, run in runs.items()}
+    found = {run_id: {name: run[name] for name in kept} for run_id, run in runs.items()}
+    for run in found.values():
+        run["argv"] = list(map(without_folders, run["argv"]))
+        about = run["provenance"]
+        if "executable" in about:
+            run["provenance"] = {**about, "executable": without_folders(about["executable"])}
+    return found
 
 
 def _protocols(

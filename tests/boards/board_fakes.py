@@ -134,6 +134,7 @@ def fill(
     partial: bool = False,
     unanswered: Sequence[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any] | None = None,
+    argv: Sequence[str] = ("/usr/bin/mfbench", "run", "benchmarks/quick.toml"),
 ) -> Path:
     """A run of `records` in the store at `path`; `unanswered` cells are asked for and have no result."""
     run = {
@@ -142,7 +143,7 @@ def fill(
         "suite_text": SUITE_TEXT,
         "suite_hash": hashlib.sha256(SUITE_TEXT.encode()).hexdigest(),
         "partial": partial,
-        "argv": ["/usr/bin/mfbench", "run", "benchmarks/quick.toml"],
+        "argv": list(argv),
         "provenance": provenance or PROVENANCE,
         "started": TIME.format(0),
     }
@@ -280,7 +281,7 @@ def step_records(seeds: Sequence[int] = (0, 1, 2)) -> tuple[list[dict[str, Any]]
     return records, timings
 
 
-def quick(path: Path) -> Path:
-    """Both tables in one store."""
+def quick(path: Path, **run: Any) -> Path:
+    """Both tables in one store; `run`: see `fill`."""
     first, second = ood_records(), step_records()
-    return fill(path, [*first[0], *second[0]], [*first[1], *second[1]])
+    return fill(path, [*first[0], *second[0]], [*first[1], *second[1]], **run)
