@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mfbench.boards import statistics
 from mfbench.boards.bundle import FORMAT, Bundle
 from mfbench.boards.cells import MISSING, row_id
-from mfbench.boards.folders import without_folders
+from mfbench.boards.folders import named_files, names_files, without_folders
 from mfbench.errors import UserError
 from mfbench.identity import encode_float
 from mfbench.version import __version__
@@ -33,6 +33,8 @@ _UNANSWERED: Mapping[str, Any] = {
     ),
 }
 """What is known of a cell that the suite asks for and that was never computed."""
+
+_PARTS = ("protocol", "method", "data")
 
 _TIMING = ("machine", "run_id", "status", "timing_n", "valid", "peak_memory_bytes", "started", "ended")
 
@@ -77,6 +79,7 @@ def _records(store: Store, asked: Mapping[str, str]) -> list[dict[str, Any]]:
         record = found.get(cell_id) or {"cell_id": cell_id, **specs[cell_id], **_UNANSWERED}
         record |= {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row_id(record)}
         record |= {"error": _error(record["error"]), **_costs(record)}
+        record |= {part: named_files(record[part]) for part in _PARTS if names_files(record[part])}
         records.append(record)
     return records
 

@@ -140,6 +140,9 @@ class Reception:
         except OSError:  # it went meanwhile, or is asked again
             self._greeted.discard(address)
             return
+        except Exception as error:  # another mfbench may not know what it is asked
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = f"it cannot say what it has ({said}): install the coordinator's mfbench[dask] there"
         if reason:
             self._refused.append(f"--executor dask: worker {address}: {reason}")
         elif address in self._greeted:

@@ -46,10 +46,15 @@ def test_no_folder_of_a_machine_is_on_a_board(tmp_path):
     place = "/home/somebody/secret-project"
     argv = [f"{place}/.venv/bin/mfbench", "run", f"{place}/quick.toml", "--store", f"{place}/r.sqlite"]
     about = {**fakes.PROVENANCE, "executable": f"{place}/.venv/bin/python3"}
-    with Store(fakes.quick(tmp_path / "store.sqlite", argv=argv, provenance=about)) as store:
+    records, _ = fakes.ood_records()
+    for record in records:
+        weights = [{"file": f"{place}/weights.pt", "sha256": "0" * 64}]
+        record["method"]["parameters"]["weights"] = weights
+    with Store(fakes.fill(tmp_path / "store.sqlite", records, argv=argv, provenance=about)) as store:
         publish(store, Registry(), tmp_path / "out", html=True)
         assert next(iter(store.runs().values()))["argv"] == argv
     page = (tmp_path / "out" / "quick" / "README.md").read_text()
     assert "mfbench run quick.toml --store r.sqlite" in page
+    assert '"file":"weights.pt"' in (tmp_path / "out" / "quick" / "records.jsonl").read_text()
     for file in (tmp_path / "out").rglob("*"):
         assert file.is_dir() or b"secret-project" not in file.read_bytes(), file

@@ -1,13 +1,22 @@
 """The executor's tests: a cache of their own, and a scheduler with two workers that share no disk with it."""
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from fleet import Fleet
+from fleet import QUICK, Fleet, answers
 
+from mfbench.engine import run_plan
 from mfbench.engine.children import children
+from mfbench.plan.planning import make_plan
+from mfbench.registry import load_registry
 from mfbench.store import Store
+from mfbench.suite import read_suite
+
+LOCAL = "MFBENCH_TEST_QUICK_STORE"
+"""Names the store of a local run: mfbench run benchmarks/quick.toml --store FILE --set suite.timing=false."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,3 +85,26 @@ def own_cache(tmp_path, monkeypatch):
     folder = tmp_path / "there"
     monkeypatch.setenv("MFBENCH_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def quick_as_here(tmp_path):
+    """`quick_as_here(address)`: the whole `quick` over Dask says, cell by cell, what the local run said."""
+    path = os.environ.get(LOCAL, "")
+    if not path:
+        pytest.skip(f"{LOCAL} names no store of a local run of benchmarks/quick.toml")
+
+    def run(address):
+        settings = ["suite.timing=false", f'executor.dask.address="{address}"']
+        plan = make_plan(read_suite(str(QUICK), settings), load_registry())
+        with Store(Path(path)) as store:
+            here = answers(store, plan.cells)
+        lacking = len(plan.cells) - len(here)
+        assert not lacking, f"{path} lacks {lacking} of {len(plan.cells)} cells: run quick into it first"
+        with Store(tmp_path / "quick.sqlite") as store:
+            run_plan(plan, store, executor="dask")
+            there = answers(store, plan.cells)
+        assert there.keys() == here.keys()
+        assert [cell for cell in here if there[cell] != here[cell]] == []
+
+    return run

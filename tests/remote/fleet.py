@@ -18,6 +18,7 @@ from mfbench.suite import parse_suite
 from mfbench.wording import Where
 
 PLUGIN = Path(__file__).with_name("fleet_plugin.py")
+QUICK = Path(__file__).parents[2] / "benchmarks" / "quick.toml"
 PATIENCE_S = 300.0
 
 SUITE = """
@@ -158,10 +159,10 @@ def plan_of(text: str, folder: Path, plugin: Path = PLUGIN) -> Any:
     return make_plan(parse_suite(text, folder, Where("tiny.toml")), load_registry([str(plugin)]))
 
 
-def answers(store: Any) -> dict[str, Any]:
-    """What a run says, without times and provenance."""
+def answers(store: Any, cells: Sequence[Any] = ()) -> dict[str, Any]:
+    """What a run says, without times and provenance; of these cells of a plan, or of all."""
     keys = ("status", "values", "nfe", "notes", "parameter_count", "plugin", "plugin_version")
-    results = store.results()
+    results = store.results(cache_keys=[cell.cache_key for cell in cells] or None)
     scores = store.scores([record["cache_key"] for record in results.values()])
     return {
         cell_id: (

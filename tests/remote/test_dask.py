@@ -135,3 +135,10 @@ def test_a_scheduler_without_workers_is_told(fleet, told):
     assert code == 2
     assert f"no worker came to {fleet.address} within 0.5 s" in line
     assert line.endswith(f"start one with: dask worker {fleet.address}")
+
+
+@pytest.mark.slow
+def test_the_whole_quick_suite_is_what_it_is_here(fleet, quick_as_here):
+    fleet.start_worker()
+    fleet.start_worker()
+    quick_as_here(fleet.address)

@@ -6,15 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fleet import PLUGIN, answers, plan_of, suite_of
+from fleet import PLUGIN, QUICK, answers, plan_of, suite_of
 
 from mfbench.cli import main
 from mfbench.engine import run_plan
 from mfbench.store import Store
 
 pytestmark = pytest.mark.slow
-
-QUICK = Path(__file__).parents[2] / "benchmarks" / "quick.toml"
 
 
 def ip(*words):
@@ -109,3 +107,7 @@ def test_the_quick_suite_without_a_shared_disk(apart, tmp_path):
             shutil.rmtree(Path(os.environ["MFBENCH_CACHE"]) / "fits")
     assert found["dask"] == found["local"]
     assert len(found["dask"]) > 50
+
+
+def test_the_whole_quick_suite_is_what_it_is_here_without_a_shared_disk(apart, quick_as_here):
+    quick_as_here(apart.address)

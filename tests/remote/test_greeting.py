@@ -1,5 +1,6 @@
 """What a worker must have in common with the coordinator: what it is asked, and what a difference says."""
 
+import asyncio
 import json
 
 import pytest
@@ -114,3 +115,39 @@ def test_a_plugin_file_that_left_its_sibling_behind_is_told(tmp_path, own_cache)
     (own_cache / "parcels" / sha256).mkdir(parents=True)
     plugin.rename(own_cache / "parcels" / sha256 / plugin.name)
     assert "No module named 'sibling_of_a_plugin'" in greeting.introduce(question)["problem"]
+
+
+class FailingClient:
+    """A Dask client whose workers raise when they are asked."""
+
+    def __init__(self, error):
+        self.error = error
+
+    async def run(self, *errand, workers):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ModuleNotFoundError(name="mfbench"),
+            "it has no mfbench: install the coordinator's mfbench[dask] there",
+        ),
+        (
+            KeyError("anew"),
+            "it cannot say what it has (KeyError: 'anew'): install the coordinator's mfbench[dask] there",
+        ),
+        (OSError("it is gone"), None),
+    ],
+)
+def test_a_worker_that_has_no_answer_is_refused_unless_it_went(error, words):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    from mfbench.remote.reception import Reception
+
+    one = object.__new__(Reception)
+    one._client, one._question, one._here = FailingClient(error), {}, {}
+    one._greeted, one._refused = {"tcp://a:1"}, []
+    asyncio.run(one._greet("tcp://a:1", ["cpu"]))
+    assert one._refused == ([f"--executor dask: worker tcp://a:1: {words}"] if words else [])
+    assert ("tcp://a:1" in one._greeted) is bool(words)  # who went is greeted when it comes again

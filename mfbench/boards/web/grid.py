@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -183,7 +183,7 @@ def _with_unique_keys(found: list[Column]) -> list[Column]:
     for place, column in enumerate(found):
         key = column.key if column.key not in taken else f"{column.key}-{place}"
         taken.add(key)
-        unique.append(Column(**{**vars(column), "key": key}))
+        unique.append(replace(column, key=key))
     return unique
 
 
