@@ -17,9 +17,10 @@ class Disentangler(Method):
     """Encodes images into a latent code and decodes them again."""
 
     labels_used: float = 0.0
-    """Share of the training attributes (or classes y) that guided `fit`: 0 where none did, 1 for all of them
-    of every image, 0.01 for those of one image in a hundred. Known from `build` on. Methods are ranked among
-    those that used as much.
+    """Share of the training attributes (or classes y, or identities) that guided `fit`: 0 where none did, 1
+    for all of them of every image, 0.01 for those of one image in a hundred. Known after `fit` at the latest,
+    and part of the state where it is not known from `build` on. Methods are ranked among those that used as
+    much.
     """
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:

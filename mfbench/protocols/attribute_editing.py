@@ -52,7 +52,7 @@ from mfbench.protocols.editing_editor import Editor, judge_of
 from mfbench.protocols.editing_handles import Handle, handles, with_places
 from mfbench.protocols.editing_outcomes import Outcomes, met_in_training
 from mfbench.protocols.probe import balanced_contributions
-from mfbench.protocols.semantic_metrics import LABELS, labels_used, share
+from mfbench.protocols.semantic_metrics import LABELS, bounded, labels_used, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,7 +137,7 @@ class AttributeEditing(EvaluationProtocol):
             changed = local.changes(some, on_val, editor.judge_codes)
             values += local.values(changed, clusters_of(data.test, len(some)))
         return Measurement(
-            values=values,
+            values=bounded(values, self.metrics),
             scores={"examples": by_cluster(outcomes.quality.mean(axis=1), outcomes.clusters)},
             arrays=figures.kept(editor, outcomes, tuple(left_out or ())),
             notes=[*notes, *_collapsed(codes, found, asked.names)],

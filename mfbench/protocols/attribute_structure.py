@@ -42,7 +42,7 @@ from mfbench.protocols import structure_statistics as statistics
 from mfbench.protocols.clusters import by_cluster, clusters_of, mean_value
 from mfbench.protocols.disentanglement_measures import pointwise_information
 from mfbench.protocols.draws import Streams
-from mfbench.protocols.semantic_metrics import LABELS, labels_used, share
+from mfbench.protocols.semantic_metrics import LABELS, bounded, labels_used, share
 from mfbench.protocols.structure_attributes import binary_attributes
 from mfbench.protocols.structure_figures import draw, findings, kept
 from mfbench.protocols.structure_neighbours import nearest_others
@@ -132,7 +132,7 @@ class AttributeStructure(EvaluationProtocol):
             same = (clusters[neighbours] == clusters).astype(float)
             values.append(mean_value("identity_recall", "", same, clusters))
         return Measurement(
-            values=values,
+            values=bounded(values, self.metrics),
             scores={"examples": by_cluster(contributions, clusters)},
             arrays=kept(names, found, drawn, null),
             notes=notes,

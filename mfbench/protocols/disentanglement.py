@@ -41,7 +41,7 @@ from mfbench.protocols import codes as coded
 from mfbench.protocols import disentanglement_measures as measured
 from mfbench.protocols.clusters import clusters_of, mean_value
 from mfbench.protocols.disentanglement_figures import draw, kept
-from mfbench.protocols.semantic_metrics import LABELS, labels_used, share
+from mfbench.protocols.semantic_metrics import LABELS, bounded, labels_used, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,7 +127,7 @@ class Disentanglement(EvaluationProtocol):
         values += measured.of_trees(told, trees, groups) if trees and len(asked.names) > 1 else []
         values += [*measured.of_messages(told, groups), reconstruction(images, data.test.x[:count], told)]
         return Measurement(
-            values=values,
+            values=bounded(values, self.metrics),
             scores={"examples": scores},
             arrays=kept(method, told, asked.names, data, codes),
             notes=[*notes, *reader.note(most), *more],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from mfbench.contracts import Disentangler, Metric, Value
@@ -34,3 +36,21 @@ def labels_used(method: Disentangler) -> Value:
     if not 0 <= used <= 1:
         raise ContractError(f"{type(method).__name__}.labels_used is {used}: a share of the labels, 0 to 1")
     return Value("labels_used", "", used)
+
+
+def bounded(values: Sequence[Value], metrics: Sequence[Metric]) -> list[Value]:
+    """The same values, with intervals that keep within what their metrics can be.
+
+    Student's interval about a share near 1 would end above it.
+    """
+    by_name = {metric.name: metric for metric in metrics}
+    return [_within(value, by_name[value.metric]) for value in values]
+
+
+def _within(value: Value, metric: Metric) -> Value:
+    low, high = value.ci_low, value.ci_high
+    if low is not None and metric.lowest is not None:
+        low = max(low, metric.lowest)
+    if high is not None and metric.highest is not None:
+        high = min(high, metric.highest)
+    return replace(value, ci_low=low, ci_high=high)

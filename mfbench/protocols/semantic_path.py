@@ -47,7 +47,7 @@ from mfbench.protocols.checked import checked_scores
 from mfbench.protocols.clusters import mean_value
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.path_figures import draw, kept
-from mfbench.protocols.semantic_metrics import LABELS, labels_used, share
+from mfbench.protocols.semantic_metrics import LABELS, bounded, labels_used, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +131,7 @@ class SemanticPath(EvaluationProtocol):
         if likelihood is not None:
             values += _on_manifold(likelihood, images, data, steps, streams)
         return Measurement(
-            values=values,
+            values=bounded(values, self.metrics),
             scores=scores,
             arrays=kept(images.unflatten(0, (count, steps)), read, asked.names, truth_val),  # type: ignore[no-untyped-call]
             notes=[*notes, *reader.note(most)],

@@ -6,6 +6,7 @@ Kept arrays, (k,) each: `p`, `q`, `kl`, `kl_low`, `kl_high`, `null_high` (97.5 %
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, in_lines, one_of_each, seeds_of
+from mfbench.protocols.showing import Kept, one_of_each, seeds_of
 from mfbench.protocols.structure_statistics import Dependence
 from mfbench.protocols.texts import as_bytes_of, text_of
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 MOST_METHODS = 5
+LETTERS = 120
+"""Of a line of a method's name: it has the width of the figure."""
+TITLES = ("A: p(a), p(a | a_nn = 0)", "B: KL (nats)", "C: I(a; a_nn) / H(a)")
+SHUFFLES = "97.5 % of shuffles"
 NAMED = 3
 """Attributes that are named in a finding."""
 
@@ -53,26 +58,38 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     if not shown:
         return {}
     most = max(len(kept["kl"]) for _, kept in shown)
-    figure, axes = style.new_figure(len(shown), 3, panel=(3.0, 0.9 + 0.17 * most))
+    figure, axes = style.new_figure(len(shown), 3, panel=(3.0, 1.1 + 0.17 * most))
     for line, (record, kept) in zip(axes, shown):
         order = np.argsort(kept["kl"], kind="stable")
-        names = np.array(text_of(kept["names"]).split("\n"))[order]
         _shares(line[0], kept, order)
         _intervals(line[1], kept, "kl", order)
-        line[1].plot(
-            kept["null_high"][order], range(len(order)), "|", color="0.4", label="97.5 % of shuffles"
-        )
+        line[1].plot(kept["null_high"][order], range(len(order)), "|", color="0.4", label=SHUFFLES)
         _intervals(line[2], kept, "information", order)
-        line[0].set_yticks(range(len(names)), names, fontsize=6)
-        for ax in line[1:]:
-            ax.set_yticks(range(len(names)), [""] * len(names))
-        line[0].set_ylabel(in_lines(record.label), fontsize=8)
-    for ax, title in zip(axes[0], ("A: p(a), p(a | a_nn = 0)", "B: KL (nats)", "C: I(a; a_nn) / H(a)")):
-        ax.set_title(title, fontsize=8)
-    axes[0][0].legend(fontsize=6, frameon=False, loc="lower right")
-    axes[0][1].legend(fontsize=6, frameon=False, loc="lower right")
+        _rows(line, np.array(text_of(kept["names"]).split("\n"))[order])
+        _titles(line, textwrap.wrap(record.label, LETTERS))
+    entries = [ax.get_legend_handles_labels() for ax in axes[0][:2]]
+    handles, labels = ([*first, *second] for first, second in zip(*entries))
+    figure.legend(handles, labels, fontsize=7, frameon=False, ncols=3, loc="outside lower center")
     style.heading(figure, f"{seeds_of(r for r, _ in shown)}; held-out images, attributes by divergence")
     return {"structure": figure}
+
+
+def _titles(line: Sequence[Axes], label: list[str]) -> None:
+    """The panels' titles, and above the first the method's label, which may run on above the others."""
+    for ax, title in zip(line, TITLES):
+        ax.set_title("\n" * len(label) + title, fontsize=8, loc="left")
+    above = line[0].annotate(
+        "\n".join(label), (0, 1), (0, 15), "axes fraction", "offset points", fontsize=8, va="bottom"
+    )
+    above.set_in_layout(False)  # its width is not the panel's; the titles' empty lines keep its height free
+
+
+def _rows(line: Sequence[Axes], names: Array) -> None:
+    """The same rows in all panels of a line, named on the left."""
+    for ax in line:
+        ax.set_yticks(range(len(names)), [""] * len(names))
+        ax.set_ylim(-0.6, len(names) - 0.4)
+    line[0].set_yticks(range(len(names)), names, fontsize=6)
 
 
 def _shares(ax: Axes, kept: Kept, order: Array) -> None:

@@ -52,7 +52,7 @@ class DisentanglerChecks(MethodChecks):
         require(right, f"symbols must return (n, d) int64, not {shape} {dtype}")
 
     def labels(self) -> str | None:
-        """`labels_used` is a share; where it is 0, the fit is the same without attributes and classes."""
+        """`labels_used` is a share; where it is 0, the fit is the same without labels of any kind."""
         used = self.method.labels_used
         require(0 <= used <= 1, f"labels_used is {used}: a share of the labels, from 0 to 1")
         if used:
@@ -62,15 +62,15 @@ class DisentanglerChecks(MethodChecks):
             gap = largest_gap(without.answer(x=self.inputs), self.answer())
         except Exception as error:
             gap = float("nan")
-            told = f"without attributes and classes it fails ({type(error).__name__}: {error})"
+            told = f"without labels it fails ({type(error).__name__}: {error})"
         else:
-            told = "without attributes and classes it is fitted otherwise"
+            told = "without labels it is fitted otherwise"
         require(gap == 0, f"labels_used is 0, but {told}")
         return "no labels"
 
 
 class _Unlabelled(Dataset):
-    """The same samples, names and identities; whoever asks for attributes or classes finds none."""
+    """The same samples and names; whoever asks for attributes, classes or identities finds none."""
 
     def __init__(self, base: Dataset) -> None:
         super().__init__(seed=base.seed)
@@ -78,4 +78,4 @@ class _Unlabelled(Dataset):
 
     def make_split(self, split: str) -> Split:
         made: Split = getattr(self.base, split)
-        return Split(made.x, identity=made.identity, names=made.names)
+        return Split(made.x, names=made.names)

@@ -5,7 +5,8 @@ the normalised temperature-scaled cross-entropy of Chen et al. 2020:
 
     loss_i = -log exp(z_i . z_i' / tau) / sum_{k != i} exp(z_i . z_k / tau),   |z| = 1
 
-Where the data have no identities, the two are changed copies of one image (SimCLR), which uses no labels.
+Identities are labels: `labels_used` is 1. Where the data have none, the two are changed copies of one image
+(SimCLR), and it is 0.
 """
 
 from __future__ import annotations
@@ -68,8 +69,10 @@ class Contrastive(Disentangler):
         self.network = network.to(spec.device, spec.dtype or torch.float32)
         self.network.eval().requires_grad_(False)
         self.decoder = LinearDecoder(spec.shape)
+        self.labels_used = float(self.iterations > 0)
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
+        self.labels_used = float(self.iterations > 0 and data.train.identity is not None)
         x, pairs = data.train.x, _Pairs(data.train.identity, len(data.train), rng)
         _initialise(self.network, rng)
         self.network.train().requires_grad_(True)
@@ -95,12 +98,18 @@ class Contrastive(Disentangler):
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z)
 
-    def state_dict(self) -> Mapping[str, Tensor]:
-        return {**self.network.state_dict(), **self.decoder.state_dict()}
+    def state_dict(self) -> Mapping[str, Tensor | float]:
+        return {
+            **self.network.state_dict(),
+            **self.decoder.state_dict(),
+            "labels_used": self.labels_used,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.decoder.load_state_dict(state)
-        weights = {name: value for name, value in state.items() if not name.startswith("decoder.")}
+        self.labels_used = float(state["labels_used"])
+        own = self.network.state_dict()
+        weights = {name: value for name, value in state.items() if name in own}
         self.network.load_state_dict(weights)
         self.network.eval().requires_grad_(False)
 

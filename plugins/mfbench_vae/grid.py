@@ -50,9 +50,17 @@ class Grid(nn.Module):
         return self.centres[axes, index]
 
     def expected(self, logits: Tensor) -> Tensor:
-        """(n, d): the mean of the centres of each axis, weighed by the softmax of logits (n, m, d)."""
+        """(n, d): the mean of the centres of each axis, weighed by the softmax of logits (n, m, d).
+
+        Of two centres the softmax is a sigmoid, from whose ends a squared error takes no gradient: there it is
+        the straight line with the sigmoid's slope in the middle, which may leave the grid.
+        """
         weights = logits.masked_fill(~self.used.T, -torch.inf).softmax(dim=1)
-        return (weights * self.centres.T).sum(1)
+        if logits.shape[1] < 2:
+            return (weights * self.centres.T).sum(1)
+        low, high = self.centres[:, 0], self.centres[:, 1]
+        line = (low + high) / 2 + (high - low) * (logits[:, 1] - logits[:, 0]) / 4
+        return torch.where(self.used.sum(1) == 2, line, (weights * self.centres.T).sum(1))
 
     def round(self, z: Tensor) -> Tensor:
         """R(z): the nearest centre, so held to the grid's ends; takes no gradient."""

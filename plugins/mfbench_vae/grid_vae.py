@@ -28,7 +28,8 @@ class GridVariational(Variational):
 
     head: what gives the means. "linear": the encoder's last layer. "centres": on each axis the mean of its
     centres, weighed by the softmax of outputs of that layer; so means lie within the grid, and no two centres
-    are farther from each other than others.
+    are farther from each other than others. On an axis of two centres that would be a sigmoid, which
+    saturates, and it is a line (see `Grid.expected`).
     """
 
     head: Literal["centres", "linear"] = "centres"

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.special import digamma
+from sklearn.feature_selection import mutual_info_classif
 
 from mfbench.measures import InfoMEC, infomec
+from mfbench.measures.factors import entropies
 
 
 def every_combination(values, count, copies=20):
@@ -101,3 +104,29 @@ def test_discrete_codes_must_be_integers():
     factors = every_combination(2, 2)
     with pytest.raises(ValueError, match=r"codes must be integers: column 0 holds 0\.5"):
         infomec(factors + 0.5, factors, discrete=True)
+
+
+def ross(code, factor, k=10):
+    """The estimate of Ross (2014) from all distances: who has a label alone is left out."""
+    common = np.array([np.count_nonzero(factor == label) > 1 for label in factor])
+    code, factor = code[common], factor[common]
+    total = 0.0
+    for i, (x, label) in enumerate(zip(code, factor)):
+        apart = np.abs(np.delete(code, i) - x)
+        same = np.sort(apart[np.delete(factor, i) == label])
+        near = min(k, len(same))
+        around = np.count_nonzero(apart < same[near - 1])  # nearer than the k-th of its label
+        total += digamma(near) - digamma(len(same) + 1) - digamma(around + 1)
+    return max(0.0, digamma(len(code)) + total / len(code))
+
+
+def test_information_is_ross_estimate_and_that_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    factors = np.stack([rng.integers(0, 3, 200), rng.integers(0, 2, 200)], axis=1)
+    factors[0, 0] = 7  # nobody else has it
+    codes = factors @ rng.standard_normal((2, 3)) + 0.3 * rng.standard_normal((200, 3))
+    found = infomec(codes, factors).information * entropies(factors)
+    by_hand = [[ross(code, factor) for factor in factors.T] for code in codes.T]
+    np.testing.assert_allclose(found, by_hand, atol=1e-12)
+    library = [mutual_info_classif(codes, factor, n_neighbors=10, random_state=0) for factor in factors.T]
+    np.testing.assert_allclose(found, np.stack(library, axis=1), atol=1e-9)

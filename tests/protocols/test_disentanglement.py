@@ -52,6 +52,10 @@ def test_every_number_has_an_interval_around_it(perfect):
     for (metric, part), value in values_of(perfect).items():
         if metric != "labels_used":
             assert value.ci_low <= value.value <= value.ci_high, (metric, part)
+    ranges = {metric.name: metric for metric in Disentanglement.metrics}
+    for (name, _), value in values_of(perfect).items():
+        assert ranges[name].highest is None or (value.ci_high or 0) <= ranges[name].highest, name
+        assert ranges[name].lowest is None or (value.ci_low or 0) >= ranges[name].lowest, name
     low = values_of(perfect)["grid_accuracy", ""].ci_low
     assert low == pytest.approx(measures.wilson(1200, 1200).low)  # no certainty from agreement alone
 

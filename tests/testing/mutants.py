@@ -390,14 +390,14 @@ DISENTANGLERS = _of(
         "x = data.train.x.flatten(1)",
         "x = data.train.x.flatten(1) * (1 + data.train.attributes[:, :1])",
         "labels",
-        "labels_used is 0, but without attributes and classes it fails",
+        "labels_used is 0, but without labels it fails",
     ),
     (
         "is_guided_where_it_can_be",
         "x = data.train.x.flatten(1)",
         "x = data.train.x.flatten(1) * (1 if data.train.y is None else 1 + data.train.y[:, None])",
         "labels",
-        "labels_used is 0, but without attributes and classes it is fitted otherwise",
+        "labels_used is 0, but without labels it is fitted otherwise",
     ),
     (
         "uses_more_labels_than_there_are",

@@ -60,7 +60,19 @@ def test_it_recognises_people_that_it_has_never_seen(embedding, faces):
     random = recall(fitted(RandomEmbedding(dimensions=16, width=8), faces), faces)
     assert trained > random + 0.1
     assert torch.allclose(embedding.encode(faces.test.x).norm(dim=1), torch.ones(320))
-    assert embedding.labels_used == 0  # of attributes and classes; identities are no labels of these
+
+
+def test_people_are_labels_and_two_views_of_an_image_are_none(embedding, faces):
+    assert embedding.labels_used == 1
+    assert fitted(RandomEmbedding(dimensions=16, width=8), faces).labels_used == 0
+    strangers = TinyImages(seed=0)
+    assert strangers.train.identity is None
+    alone = fitted(Contrastive(dimensions=16, width=8, iterations=1), strangers)
+    assert alone.labels_used == 0
+    again = Contrastive(dimensions=16, width=8)
+    again.build(strangers.spec())
+    again.load_state_dict(alone.state_dict())
+    assert again.labels_used == 0
 
 
 def test_its_state_restores_it(embedding, faces):
