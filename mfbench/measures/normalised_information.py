@@ -11,7 +11,7 @@ from mfbench.measures.factors import Labels, as_labels, codes_and_factors, entro
 
 NEIGHBOURS = 10
 ROUNDING = 1e-14
-"""More than a sum of two numbers of the size of standard deviations is off by, less than numbers are apart."""
+"""More than a sum of two scaled codes is off by, less than two of them are apart."""
 
 
 @dataclass(frozen=True)

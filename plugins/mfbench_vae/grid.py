@@ -49,13 +49,17 @@ class Grid(nn.Module):
         axes = torch.arange(len(self.centres), device=index.device)
         return self.centres[axes, index]
 
+    def weights(self, logits: Tensor) -> Tensor:
+        """(n, m, d): the softmax of logits (n, m, d) over the centres of each axis."""
+        return logits.masked_fill(~self.used.T, -torch.inf).softmax(dim=1)
+
     def expected(self, logits: Tensor) -> Tensor:
         """(n, d): the mean of the centres of each axis, weighed by the softmax of logits (n, m, d).
 
-        Of two centres the softmax is a sigmoid, from whose ends a squared error takes no gradient: there it is
-        the straight line with the sigmoid's slope in the middle, which may leave the grid.
+        Of two centres the softmax is a sigmoid, from whose ends a squared error takes no gradient: there
+        the mean is the line with the sigmoid's slope in the middle, which may leave the grid.
         """
-        weights = logits.masked_fill(~self.used.T, -torch.inf).softmax(dim=1)
+        weights = self.weights(logits)
         if logits.shape[1] < 2:
             return (weights * self.centres.T).sum(1)
         low, high = self.centres[:, 0], self.centres[:, 1]
