@@ -31,8 +31,13 @@ def do_tasks(
     return tasks.perform_all(texts, plugins, device, name, report)
 
 
-async def introduce(question: greeting.Question) -> dict[str, Any]:
-    """See `greeting.introduce`."""
+async def introduce(question: greeting.Question, dask_worker: Worker) -> dict[str, Any]:
+    """See `greeting.introduce`; from now on the worker stops what nobody waits for.
+
+    Not by way of the scheduler, which would make every worker load the bench, those of others as well.
+    """
+    if Watch.name not in dask_worker.plugins:
+        await dask_worker.plugin_add(Watch(), Watch.name)
     return await asyncio.to_thread(greeting.introduce, question)
 
 
@@ -69,7 +74,6 @@ class Watch(WorkerPlugin):  # type: ignore[misc]
     """Ends the child of a task that nobody waits for: its run was stopped, or the coordinator died."""
 
     name = "mfbench"
-    idempotent = True
 
     def setup(self, worker: Worker) -> None:
         self._rest = PeriodicCallback(lambda: tasks.rest(_IDLE_S), _IDLE_S * 1e3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from mfbench.remote.post import Post
 
 _LOOK_EVERY_S = 5.0
 """How often the scheduler is asked who is there, besides what it tells by itself."""
+
+_NO_MODULE = re.compile(r"No module named \W*(\w+)")
 
 Start = Callable[[Coroutine[Any, Any, Any]], None]
 """Starts something in the loop that ends with the run."""
@@ -57,7 +60,6 @@ class Reception:
         """Greet those who are there; UserError where one cannot do the work, or none has what it takes."""
         address = self._client.scheduler.address
         await self._require_scheduler(address)
-        await self._client.register_plugin(errands.Watch())
         self._client.subscribe_topic("all", self._heard)
         await asyncio.gather(*await self._look())
         for reason in self._refused:
@@ -94,11 +96,10 @@ class Reception:
                 )
         try:
             await self._client.run_on_scheduler(errands.are_here)
-        except ImportError as error:
-            raise UserError(
-                f"--executor dask: the scheduler at {address} has no {error.name or 'mfbench'}: "
-                "install the coordinator's there"
-            ) from None
+        except OSError:
+            raise  # it went
+        except Exception as error:
+            raise UserError(f"--executor dask: the scheduler at {address}: {_no_answer(error)}") from None
 
     def _heard(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """The scheduler says that a worker came or went."""
@@ -135,14 +136,11 @@ class Reception:
             reason = disagreement(self._here, answer)
             if self._cuda and answer["gpus"] < len(slots):
                 reason = f"it offers {len(slots)} GPU, but torch can use {answer['gpus']} CUDA devices there"
-        except ImportError as error:
-            reason = f"it has no {error.name or 'mfbench'}: install the coordinator's mfbench[dask] there"
         except OSError:  # it went meanwhile, or is asked again
             self._greeted.discard(address)
             return
-        except Exception as error:  # another mfbench may not know what it is asked
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            reason = f"it cannot say what it has ({said}): install the coordinator's mfbench[dask] there"
+        except Exception as error:
+            reason = _no_answer(error)
         if reason:
             self._refused.append(f"--executor dask: worker {address}: {reason}")
         elif address in self._greeted:
@@ -159,3 +157,15 @@ class Reception:
         answers = await self._client.run(errands.introduce, self._question, workers=[address])
         found: dict[str, Any] = answers[address]
         return found
+
+
+def _no_answer(error: Exception) -> str:
+    """Why there is none: no bench there, or another one, which does not know what it is asked.
+
+    Of an exception that cannot travel Dask sends the text.
+    """
+    said = " ".join(str(error).split())
+    lacking = _NO_MODULE.search(said)
+    raised = f"{type(error).__name__}: {said}"
+    cannot = f"it has no {lacking[1]}" if lacking else f"it cannot say what it has ({raised})"
+    return f"{cannot}; install the coordinator's mfbench[dask] there"

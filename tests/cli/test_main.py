@@ -147,3 +147,20 @@ def test_python_m_mfbench_is_mfbench():
     )
     assert done.returncode == 2
     assert done.stderr == "mfbench: there is no verb 'lst'; did you mean 'list'?\n"
+
+
+def test_a_warning_is_one_line_and_a_librarys_says_where_it_comes_from(verb):
+    import warnings
+
+    usual, lines = warnings.formatwarning, []
+
+    def warned(args):
+        site = "/home/me/mfbench/.venv/lib/site-packages"
+        for file in (f"{site}/mfbench_mine/hooks.py", f"{site}/numpy/core.py"):
+            lines.append(warnings.formatwarning("a\n  b", RuntimeWarning, file, 7))
+        return 0
+
+    verb(warned)
+    assert main(["list"]) == 0
+    assert lines == ["mfbench: warning: a b\n", "mfbench: warning: RuntimeWarning: a b (core.py, line 7)\n"]
+    assert warnings.formatwarning is usual

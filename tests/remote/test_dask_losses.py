@@ -221,6 +221,32 @@ def test_a_worker_with_another_version_gets_no_work(fleet, log, coordinator, tmp
     assert not (tmp_path / "none.sqlite").exists()
 
 
+NO_BENCH = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "mfbench":
+            raise ModuleNotFoundError(f"No module named {name!r}", name="mfbench")
+
+sys.meta_path.insert(0, Hide())
+"""
+
+
+def test_a_worker_without_the_bench_is_told_and_starts_where_it_is_used(fleet, log, tmp_path, store):
+    (tmp_path / "sitecustomize.py").write_text(NO_BENCH)
+    path = os.pathsep.join([str(tmp_path), *(entry for entry in sys.path if entry)])
+    plan = plan_of(suite_of(["good"], fleet.address), tmp_path)
+    sound = fleet.start_worker()
+    run_plan(plan, store, executor="dask")
+    fleet.start_worker(environment={"PYTHONPATH": path})  # somebody else's, on the same scheduler
+    fleet.settle()
+    end(sound)
+    words = "worker tcp://127.0.0.1:.*: it has no mfbench; install the coordinator's"
+    with pytest.raises(UserError, match=words):
+        run_plan(plan, store, executor="dask")
+
+
 def test_a_plugin_that_a_worker_lacks_is_named(fleet, log, tmp_path, store, monkeypatch):
     folder = tmp_path / "here"
     folder.mkdir()
