@@ -29,8 +29,13 @@ class ActNorm(Step):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, features: Tensor | None = None) -> Tensor:
-        scale, shift = torch.std_mean(x, dim=(0, 2, 3), correction=0)
-        scale = torch.where(scale > _LEAST_SCALE, scale, torch.ones_like(scale))
+        shift, log_scale = statistics(x)
         self.shift.copy_(shift[:, None, None])
-        self.log_scale.copy_(scale.log()[:, None, None])
+        self.log_scale.copy_(log_scale[:, None, None])
         return super().initialise(x, features)
+
+
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log standard deviation of each channel, (channels,); a constant one keeps its scale."""
+    scale, shift = torch.std_mean(x, dim=(0, 2, 3), correction=0)
+    return shift, torch.where(scale > _LEAST_SCALE, scale, torch.ones_like(scale)).log()

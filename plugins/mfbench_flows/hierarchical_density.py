@@ -44,6 +44,10 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
         mode: Literal["paper", "exact"] = "exact",
     ) -> None:
         require_at_least(_NAME, 1, level=level)
+        if isinstance(generator, HierarchicalFlow):  # before anything is fitted
+            generator.require_level(level)
+            if density == "log_px":
+                _require_fewer_codes_than_pixels(generator, level, mode)
         self.generator = generator
         self.density = density
         self.level = level
@@ -53,7 +57,6 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
     def build(self, spec: DataSpec) -> None:
         if not isinstance(self.generator, HierarchicalFlow):
             raise UserError(f"{_NAME}: generator = {self.generator!r}; the generator {_NAME} is needed")
-        self.generator.require_level(self.level)
         if self.density == "log_px":
             self._require_fewer_codes_than_pixels()
 
@@ -105,6 +108,20 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
             volume = -decoder_volume(hierarchy, codes, level)
         scale = self.generator.space.log_det(numbers)
         return code_terms(hierarchy, codes, level) | {AUTOENCODERS: volume + scale}
+
+
+def _require_fewer_codes_than_pixels(flow: HierarchicalFlow, level: int, mode: str) -> None:
+    """UserError where a Jacobian cannot have full rank, whatever the images: a code has at least
+    code_factor / 4^code_halvings numbers a pixel value (more where a side is one pixel: `build` sees to it).
+    """
+    values = flow.code_factor / 4**flow.code_halvings
+    if mode == "exact":
+        values *= sum(0.25**i for i in range(flow.levels - level + 1))
+    if values > 1:
+        raise UserError(
+            f'{_NAME}: density = "log_px", mode = "{mode}", level = {level}: {values:g} latent dimensions for '
+            f"each of the pixels' are more than 1; code_factor = {flow.code_factor} is too large"
+        )
 
 
 def sum_of(terms: Mapping[str, Tensor]) -> Tensor:

@@ -24,6 +24,23 @@ def pixel_batches(
         yield x[rows] if levels is None else dequantised(x[rows], levels, rng)
 
 
+class Training:
+    """Steps of Adam with gradients cut to norm 1, the rate falling as a cosine to 0 in `iterations` steps."""
+
+    def __init__(self, networks: nn.Module, iterations: int, learning_rate: float) -> None:
+        self._parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
+        self._optimiser = torch.optim.Adam(self._parameters, lr=learning_rate, fused=True)
+        self._decay = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, max(1, iterations))
+
+    def step(self, loss: Tensor) -> None:
+        """One step against the gradient of a scalar."""
+        self._optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, _LARGEST_GRADIENT)
+        self._optimiser.step()
+        self._decay.step()
+
+
 def train(
     networks: nn.Module,
     loss: Callable[[Tensor], Tensor],
@@ -34,20 +51,14 @@ def train(
     progress: Progress,
     who: str,
 ) -> None:
-    """Adam on loss(batch) with gradients cut to norm 1, the rate falling as a cosine to 0.
+    """A step of `Training` on loss(batch) for each batch.
 
     UserError, naming `who`, where the loss is no longer finite.
     """
-    parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, iterations))
+    training = Training(networks, iterations, learning_rate)
     for done, batch in enumerate(batches, 1):
         value = loss(batch)
-        optimiser.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
-        optimiser.step()
-        decay.step()
+        training.step(value)
         if done % _PROGRESS_EVERY == 0 or done == iterations:
             if not torch.isfinite(value):
                 raise UserError(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import torch
+from mfbench_flows.actnorm import ActNorm
+from mfbench_flows.convolution import InvertibleConvolution
+from mfbench_flows.glow_steps import GlowSteps
 from mfbench_flows.randomness import weights_from
 
 from mfbench import Dataset, Split
@@ -26,10 +29,37 @@ def perturbed(make, seed=0, scale=0.3):
     with weights_from(seed):
         module = make().double()
     rng = seeded(seed + 1)
-    for parameter in module.parameters():
-        noise = scale * torch.randn(parameter.shape, generator=rng, dtype=parameter.dtype)
-        parameter += noise / len(parameter) ** 0.5 if parameter.ndim == 2 else noise
+    for numbers in step_by_step(module):
+        noise = scale * torch.randn(numbers.shape, generator=rng, dtype=numbers.dtype)
+        numbers += noise / len(numbers) ** 0.5 if numbers.ndim == 2 else noise
     return module.requires_grad_(False)
+
+
+def step_by_step(module):
+    """The parameters, those that `GlowSteps` keeps together one step at a time."""
+    if isinstance(module, GlowSteps):
+        for i, coupling in enumerate(module.couplings):
+            for name in ("shift", "log_scale", "lower", "upper", "log_diagonal"):
+                yield getattr(module, name)[i]
+            yield from coupling.parameters()
+        return
+    yield from module.parameters(recurse=False)
+    for child in module.children():
+        yield from step_by_step(child)
+
+
+def parts_of(steps):
+    """[(ActNorm, InvertibleConvolution, AffineCoupling), ...] with the numbers of `GlowSteps`."""
+    count, channels = steps.shift.shape
+    parts = []
+    for i in range(count):
+        actnorm, convolution = ActNorm(channels).double(), InvertibleConvolution(channels).double()
+        actnorm.load_state_dict(
+            {name: getattr(steps, name)[i][:, None, None] for name in ("shift", "log_scale")}
+        )
+        convolution.load_state_dict({name: getattr(steps, name)[i] for name in convolution.state_dict()})
+        parts.append((actnorm, convolution, steps.couplings[i]))
+    return parts
 
 
 def jacobian_log_det(function, x):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from flow_fakes import jacobian_log_det, normal, perturbed
+from flow_fakes import jacobian_log_det, normal, parts_of, perturbed
 from mfbench_flows.actnorm import ActNorm
 from mfbench_flows.convolution import InvertibleConvolution
 from mfbench_flows.coupling import AffineCoupling
@@ -107,16 +107,34 @@ def test_the_convolution_is_the_matrix_at_each_pixel():
 
 @pytest.mark.parametrize("features", [None, FEATURES])
 def test_glows_steps_are_the_chain_of_their_three_parts(features):
-    """z, log |det|, gradients to x, to the features and to every parameter."""
+    """z, log |det|, the inverse, and gradients to x, to the features and to every parameter."""
     steps = perturbed(lambda: GlowSteps(3, 2, 0 if features is None else 5, 8)).requires_grad_(True)
-    gradients, weights = [], normal(*X.shape, seed=3)
-    for whole in (steps, Chain(steps.steps)):
+    parts, weights = parts_of(steps), normal(*X.shape, seed=3)
+    answers = []
+    for whole in (steps, Chain([step for three in parts for step in three])):
+        whole.zero_grad()
         seen = [t.clone().requires_grad_(True) for t in (X, features) if t is not None]
         z, log_det = whole(*seen)
-        value = (z * weights).sum() + (log_det * normal(4, seed=4)).sum()
-        gradients.append([z, log_det, *torch.autograd.grad(value, [*seen, *steps.parameters()])])
-    for found, expected in zip(*gradients, strict=True):
+        ((z * weights).sum() + (log_det * normal(4, seed=4)).sum()).backward()
+        couplings = [parameter.grad.clone() for parameter in steps.couplings.parameters()]
+        answers.append([z, log_det, whole.inverse(z, *seen[1:]), *(t.grad for t in seen), *couplings])
+    names = [("shift", 0), ("log_scale", 0), ("lower", 1), ("upper", 1), ("log_diagonal", 1)]
+    answers[0] += [getattr(steps, name).grad.flatten(1) for name, _ in names]
+    answers[1] += [
+        torch.stack([getattr(three[i], name).grad.flatten() for three in parts]) for name, i in names
+    ]
+    for found, expected in zip(*answers, strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_glows_steps_initialise_as_the_chain_does():
+    steps, x = GlowSteps(3, 2, 0, 8).double(), 5 + 3 * normal(64, 3, 4, 4, seed=2)
+    chain = Chain([step for three in parts_of(steps) for step in three])
+    assert torch.allclose(steps.initialise(x), chain.initialise(x), atol=1e-12)
+    for i in range(2):
+        assert torch.allclose(steps.shift[i], chain.steps[3 * i].shift.flatten(), atol=1e-12)
+        assert torch.allclose(steps.log_scale[i], chain.steps[3 * i].log_scale.flatten(), atol=1e-12)
+    assert torch.allclose(steps(x)[0], chain(x)[0], atol=1e-12)
 
 
 def test_the_couplings_gradient_is_autograds():

@@ -250,7 +250,7 @@ def test_levels_that_are_not_there_are_told(model, data):
         lambda: model.reconstruct(x, 3),
         lambda: model.at_level(x, 0),
         lambda: model.generate(2, 3, 1.0, rng=seeded()),
-        lambda: HierarchicalFlowDensity(model, level=3).build(data.spec()),
+        lambda: HierarchicalFlowDensity(model, level=3),
     ):
         with pytest.raises(UserError, match=r"level = \d: between 1 and 2"):
             call()
@@ -262,18 +262,28 @@ def test_levels_that_are_not_there_are_told(model, data):
         model.super_resolve(x, 2, 1.0, rng=seeded())
 
 
-def test_more_latent_than_pixel_dimensions_are_refused(data):
-    model = make(code_factor=4)  # 64 + 16 numbers for 64 pixels: too many together, not too many in a level
-    model.build(data.spec())
-    with pytest.raises(Unsupported, match='mode = "exact": 80 latent dimensions are more than the 64'):
-        HierarchicalFlowDensity(model, "log_px").build(data.spec())
-    HierarchicalFlowDensity(model, "log_px", mode="paper").build(data.spec())
-    HierarchicalFlowDensity(model, "log_px", level=2).build(data.spec())
-    HierarchicalFlowDensity(model, "log_py").build(data.spec())
-    larger = make(code_factor=5)
-    larger.build(data.spec())
-    with pytest.raises(Unsupported, match='mode = "paper": 80 latent dimensions are more than the 64'):
-        HierarchicalFlowDensity(larger, "log_px", mode="paper").build(data.spec())
+def test_more_latent_than_pixel_dimensions_are_refused():
+    """64 + 16 numbers for 64 pixels: too many together, not too many in a level."""
+    many = make(code_factor=4)
+    with pytest.raises(UserError, match=r'mode = "exact", level = 1: 1.25 latent dimensions for each'):
+        HierarchicalFlowDensity(many, "log_px")
+    HierarchicalFlowDensity(many, "log_px", mode="paper")
+    HierarchicalFlowDensity(many, "log_px", level=2)
+    HierarchicalFlowDensity(many, "log_py")
+    with pytest.raises(
+        UserError, match=r'mode = "paper", level = 1: 1.25 latent .* code_factor = 5 is too large'
+    ):
+        HierarchicalFlowDensity(make(code_factor=5), "log_px", mode="paper")
+
+
+@pytest.mark.parametrize("mode", ["exact", "paper"])
+def test_more_latent_than_pixel_dimensions_of_these_images_are_refused(mode):
+    """A column halves once: its code has half of its numbers, times code_factor."""
+    model = make(code_factor=3, levels=1)
+    model.build(DataSpec(shape=(1, 8, 1), train_count=3))
+    density = HierarchicalFlowDensity(model, "log_px", mode=mode)
+    with pytest.raises(Unsupported, match=f'mode = "{mode}": 12 latent dimensions are more than the 8'):
+        density.build(DataSpec(shape=(1, 8, 1), train_count=3))
 
 
 def test_another_generator_is_refused(data):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from flow_fakes import jacobian_log_det, normal, perturbed
+from flow_fakes import jacobian_log_det, normal, parts_of, perturbed
 from mfbench_flows.actnorm import ActNorm
 from mfbench_flows.multiscale import MultiscaleFlow
 from torch.distributions import MultivariateNormal
@@ -92,7 +92,8 @@ def test_a_linear_flow_is_the_multivariate_normal(name):
 def test_a_conditional_linear_flow_is_the_linear_gaussian_model():
     """y | c by two shifts and scales from the networks: N(y; mean, 1 / gain^2), by hand."""
     flow, y, c = made("given_one_pixel", steps=1)
-    given, (actnorm, convolution, coupling) = flow.stages[0].steps[0], flow.stages[0].steps[1].steps
+    given, steps = flow.stages[0].steps
+    ((actnorm, convolution, coupling),) = parts_of(steps)
     lower, upper = convolution.factors()
     first_scale, first_shift = given.affine(y[:, :0], flow.readers[0](c))
     log_scale, shift = coupling.affine(y[:, :0], flow.readers[0](c))
@@ -109,7 +110,7 @@ def test_initialisation_standardises_what_every_actnorm_gives():
     for scale, stage in enumerate(flow.stages):
         squeeze, steps, *leaving = stage.steps
         x = squeeze(x)[0]
-        for step in [*steps.steps, *leaving]:
+        for step in [*(step for three in parts_of(steps) for step in three), *leaving]:
             x, _ = step(x)
             if isinstance(step, ActNorm):
                 seen += 1
