@@ -62,7 +62,7 @@ class _Affine(torch.autograd.Function):
     """(a, b) -> (a, b exp(l) + m) of a, b and the network's answer (raw, m), and the sum of the gates
     g = sigmoid(raw), (n,): l = 4 g - 2. Differentiable once.
 
-    Written out because autograd would keep more, and pass over it more often; a tanh takes five times as long.
+    Written out, as autograd would keep more and pass over it more often; a tanh takes five times as long.
     """
 
     @staticmethod

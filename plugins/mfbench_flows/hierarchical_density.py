@@ -119,8 +119,8 @@ def _require_fewer_codes_than_pixels(flow: HierarchicalFlow, level: int, mode: s
         values *= sum(0.25**i for i in range(flow.levels - level + 1))
     if values > 1:
         raise UserError(
-            f'{_NAME}: density = "log_px", mode = "{mode}", level = {level}: {values:g} latent dimensions for '
-            f"each of the pixels' are more than 1; code_factor = {flow.code_factor} is too large"
+            f'{_NAME}: density = "log_px", mode = "{mode}", level = {level}: {values:g} latent dimensions '
+            f"for each of the pixels' are more than 1; code_factor = {flow.code_factor} is too large"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mfbench.cli import main
-from mfbench.store import Store
 
 SUITE = """
 [suite]
@@ -27,14 +26,14 @@ methods  = [{{ name = "{flow}", {asked}generator = "$flow" }}]
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Runs the suite of these; exit code, standard error, and the store."""
+    """Runs the suite of these; exit code and standard error."""
     monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))  # nothing is fitted already
 
     def run_suite(flow, parameters, asked="", size=8):
         suite = tmp_path / "asked.toml"
         suite.write_text(SUITE.format(flow=flow, parameters=parameters, asked=asked, size=size))
         code = main(["run", str(suite), "--workers", "1", "--store", str(tmp_path / "store.sqlite")])
-        return code, capsys.readouterr().err, Store(tmp_path / "store.sqlite")
+        return code, capsys.readouterr().err
 
     return run_suite
 
@@ -57,7 +56,7 @@ def run(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_parameters_that_cannot_be_end_the_command(run, parameters, asked, told):
-    code, error, _ = run("hierarchical_flow", parameters, asked)
+    code, error = run("hierarchical_flow", parameters, asked)
     assert code == 2
     assert told in error
     assert error.count("\n") == 1
@@ -81,7 +80,7 @@ def test_parameters_that_cannot_be_end_the_command(run, parameters, asked, told)
     ],
 )
 def test_sizes_that_do_not_halve_are_unsupported_and_not_fitted(run, flow, parameters, told):
-    code, error, store = run(flow, parameters, size=12)
+    code, error = run(flow, parameters, size=12)
     assert code == 0
     assert f"Unsupported: {told}" in error
     assert "fitted" not in error
