@@ -32,7 +32,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; its exit code. 2 for bad input, told in one line; 130 when interrupted."""
+    """Run a verb; its exit code.
+
+    2 for bad input and for what the system does not let be read or written, told in one line; 130 when
+    interrupted.
+    """
     usual, warnings.formatwarning = warnings.formatwarning, _in_one_line
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
@@ -47,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mfbench list | head`: nobody reads on, and the last flush must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:  # a folder of another user, a name too long, a full disk
+        if error.filename is None:
+            raise
+        print(f"mfbench: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        return BAD_INPUT
     finally:
         warnings.formatwarning = usual
 

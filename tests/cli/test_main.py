@@ -119,6 +119,34 @@ def test_a_bug_keeps_its_traceback(verb):
         main(["list"])
 
 
+@pytest.mark.parametrize("action", ["check", "download"])
+def test_what_the_system_refuses_is_one_line(capsys, tmp_path, action):
+    root = tmp_path / ("long" * 100)  # no folder can be called that, whoever asks
+    assert main(["data", action, "mnist", "--data-root", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"mfbench: {root}/mnist/")
+    assert said.endswith(": File name too long\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="no folder is locked for root")
+@pytest.mark.parametrize("action", ["check", "download"])
+def test_a_locked_folder_is_one_line(capsys, tmp_path, action):
+    (tmp_path / "mnist").mkdir(mode=0)
+    assert main(["data", action, "mnist", "--data-root", str(tmp_path)]) == 2
+    file = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    assert capsys.readouterr().err == f"mfbench: {file}: Permission denied\n"
+
+
+def test_an_error_of_the_system_that_names_no_file_keeps_its_traceback(verb):
+    def failing(args):
+        raise OSError(5, "Input/output error")
+
+    verb(failing)
+    with pytest.raises(OSError, match="Input/output"):
+        main(["list"])
+
+
 def test_a_verbs_exit_code_is_the_commands(verb):
     verb(lambda args: 1)
     assert main(["list"]) == 1
