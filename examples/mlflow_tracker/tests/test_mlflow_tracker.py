@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -190,19 +191,27 @@ def test_mfbench_run_fills_mlflows_store(package, client, tmp_path):
 
 
 class Slow:
-    """A tracker that takes nothing before it is let go; `broken` cells are more than it can take."""
+    """A tracker that takes nothing before it is let go; `broken` cells are more than it can take.
+
+    With `calls`, a cell takes so many calls of 0.1 s each.
+    """
 
     def __init__(self):
         self.go = threading.Event()
         self.took = []
+        self.calls = 0
 
-    def __call__(self, plan):
+    def __call__(self, plan, answered):
+        self.answered = answered
         assert self.go.wait(60)
         return self
 
     def log_cell(self, entry):
         if not entry.ok:
             raise ConnectionError("the line\n is cut")
+        for _ in range(self.calls):
+            time.sleep(0.1)
+            self.answered()
         self.took.append(entry.name)
 
     def finish(self, summary):
@@ -238,11 +247,39 @@ def test_a_tracker_that_does_not_come_back_is_left_after_a_while(slow, monkeypat
     from mfbench_mlflow import sending
 
     monkeypatch.setattr(sending, "STALLED_S", 0.05)
+    monkeypatch.setattr(sending, "STARTING_S", 0.05)
     sender = sending.Sender(PLAN, slow)
     sender.cell(entry())
     words = "did not answer in time; it was told of 0 of 1 cells, and the store has them all"
     with pytest.warns(RuntimeWarning, match=words):
         sender.finish(SUMMARY)
+
+
+def test_a_start_has_time_of_its_own_and_is_no_silence(slow, monkeypatch):
+    """A run whose cells were all cached is over before MLflow is imported."""
+    from mfbench_mlflow import sending
+
+    monkeypatch.setattr(sending, "STALLED_S", 0.05)
+    sender = sending.Sender(PLAN, slow)
+    threading.Timer(0.5, slow.go.set).start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sender.finish(SUMMARY)
+    assert slow.took == ["run-1"]
+
+
+def test_every_answer_is_waited_on_not_only_the_last_of_a_cell(slow, monkeypatch):
+    from mfbench_mlflow import sending
+
+    monkeypatch.setattr(sending, "STALLED_S", 2.0)
+    slow.calls = 40
+    slow.go.set()
+    sender = sending.Sender(PLAN, slow)
+    sender.cell(entry())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sender.finish(SUMMARY)
+    assert slow.took[-1] == "run-1"
 
 
 def test_a_queue_has_an_end(slow, monkeypatch):
@@ -297,6 +334,7 @@ def test_a_server_that_is_down_costs_its_log_and_no_result(package, tmp_path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", CLOSED)
     monkeypatch.setenv("MFBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sending, "STALLED_S", 0.5)
+    monkeypatch.setattr(sending, "STARTING_S", 0.5)
     (tmp_path / "broken.py").write_text(PLUGIN)
     (tmp_path / "suite.toml").write_text(SUITE)
     given = ["--plugin", "mfbench_mlflow", "--store", str(tmp_path / "results.sqlite")]

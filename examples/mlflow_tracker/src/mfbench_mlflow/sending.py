@@ -21,33 +21,45 @@ if TYPE_CHECKING:
 ROOM = 10_000
 """Cells that may wait (a few kilobytes each); those that come then are not logged."""
 
+STARTING_S = 60.0
+"""How long MLflow may take to be imported, make the tables of a new database and give its first answers."""
+
 STALLED_S = 10.0
-"""How long the end of a run waits for an MLflow that takes nothing,"""
+"""How long the end of a run waits for an MLflow that answers nothing,"""
 
 LONGEST_S = 120.0
 """and for one that does."""
 
+_LOOK_S = 0.5
+
 _LONGEST_REASON = 400
 
 
-def open_tracker(plan: Mapping[str, Any]) -> Tracker:
+Answered = Callable[[], None]
+"""To be called after each call that MLflow answered."""
+
+
+def open_tracker(plan: Mapping[str, Any], answered: Answered) -> Tracker:
     """The MLflow run; imports MLflow, which takes seconds."""
     from mfbench_mlflow.tracker import Tracker
 
-    return Tracker(plan)
+    return Tracker(plan, answered)
 
 
 class Sender:
     """Logs one run of mfbench; its coordinator calls `cell` and `finish`, the rest is the thread's."""
 
     def __init__(
-        self, plan: Mapping[str, Any], open_tracker: Callable[[Mapping[str, Any]], Tracker] = open_tracker
+        self,
+        plan: Mapping[str, Any],
+        open_tracker: Callable[[Mapping[str, Any], Answered], Tracker] = open_tracker,
     ) -> None:
         self._waiting: SimpleQueue[Entry | Mapping[str, Any]] = SimpleQueue()
         self._asked = self._sent = 0
         self._ended = False
         self._problem = ""
         self._warned = False
+        self._patience = time.monotonic() + STARTING_S  # the start's, and then that of the last answer
         work = (open_tracker, plan)
         self._thread = threading.Thread(target=self._work, args=work, name="mfbench-mlflow", daemon=True)
         self._thread.start()
@@ -63,21 +75,31 @@ class Sender:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Queue the end, and wait as long as MLflow takes what is queued; then leave the rest."""
         self._waiting.put(summary)
-        deadline = time.monotonic() + LONGEST_S
-        before = -1
-        while self._thread.is_alive() and self._sent > before and time.monotonic() < deadline:
-            before = self._sent
-            self._thread.join(STALLED_S)
+        began = time.monotonic()
+        while self._thread.is_alive() and time.monotonic() < self._deadline(began):
+            self._thread.join(min(_LOOK_S, STALLED_S))
         if self._thread.is_alive():
             self._ended = True
             self._problem = "what MLFLOW_TRACKING_URI names did not answer in time"
         if self._problem or self._sent < self._asked:
             self._warn()
 
-    def _work(self, open_tracker: Callable[[Mapping[str, Any]], Tracker], plan: Mapping[str, Any]) -> None:
+    def _deadline(self, began: float) -> float:
+        """When the end that began to wait then gives up, as things stand."""
+        return min(began + LONGEST_S, max(began + STALLED_S, self._patience))
+
+    def _answered(self) -> None:
+        self._patience = max(self._patience, time.monotonic() + STALLED_S)
+
+    def _work(
+        self,
+        open_tracker: Callable[[Mapping[str, Any], Answered], Tracker],
+        plan: Mapping[str, Any],
+    ) -> None:
         """Send what waits, in order, up to the end of the run or the first failure."""
         try:
-            tracker = open_tracker(plan)
+            tracker = open_tracker(plan, self._answered)
+            self._patience = time.monotonic() + STALLED_S
             while not self._ended:
                 item = self._waiting.get()
                 if not isinstance(item, Entry):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
@@ -18,11 +18,12 @@ _BATCH = 100
 class Tracker:
     """The MLflow run of a run of mfbench; cells are runs below it.
 
-    `plan` is what the hook `mfbench_run_started` is given.
+    `plan` is what the hook `mfbench_run_started` is given; `answered` is called after each call that MLflow
+    answered.
     """
 
-    def __init__(self, plan: Mapping[str, Any]) -> None:
-        self.client = MlflowClient()
+    def __init__(self, plan: Mapping[str, Any], answered: Callable[[], None]) -> None:
+        self.client: Any = _Heard(MlflowClient(), answered)
         self.experiment = self._experiment(f"mfbench/{plan['suite']}")
         tags = {"mfbench.run_id": plan["run_id"], "mfbench.suite": plan["suite"]}
         name = f"{plan['suite']} {plan['run_id'][:8]}"
@@ -58,3 +59,20 @@ class Tracker:
             self.client.log_batch(run, params=params[some], tags=tags[some])
         for start in range(0, len(metrics), 10 * _BATCH):
             self.client.log_batch(run, metrics=metrics[start : start + 10 * _BATCH])
+
+
+class _Heard:
+    """A client that tells of every answer."""
+
+    def __init__(self, client: MlflowClient, answered: Callable[[], None]) -> None:
+        self._client, self._answered = client, answered
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
+
+        def heard(*arguments: Any, **more: Any) -> Any:
+            answer = call(*arguments, **more)
+            self._answered()
+            return answer
+
+        return heard
