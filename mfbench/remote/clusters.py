@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.comm.registry import get_backend
+from distributed.core import connect as open_comm
+from distributed.core import send_recv
+from distributed.security import Security
 
 from mfbench.engine.executors import Order, cuda_count
 from mfbench.errors import UserError
@@ -90,6 +94,7 @@ def _running(settings: Settings) -> Connection:
             f"{show(settings.address)} is no scheduler's address, which looks like tcp://head:8786"
         ) from None
     try:
+        _require_scheduler(settings.address)
         client = Client(settings.address, set_as_default=False, timeout=CONNECT_S)
     except Exception as error:  # no such host, nobody listens, something else listens, a wrong scheme
         why = "" if isinstance(_root(error), asyncio.CancelledError) else f" ({_reason(error)})"
@@ -103,6 +108,29 @@ def _running(settings: Settings) -> Connection:
             client.close(_CLOSE_S)
 
     return Connection(client, lambda present: None, close)
+
+
+def _require_scheduler(address: str) -> None:
+    """An exception where none answers in time.
+
+    Asked before there is a client: that waits without end for who listens and does not greet, and one that
+    failed may fail again, aloud, when it is collected. In a thread: the caller's may have a loop that runs.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        kind = thread.submit(asyncio.run, _kind_at(address)).result()
+    if kind != "Scheduler":
+        raise ValueError(f"a {kind} answers there")
+
+
+async def _kind_at(address: str) -> str:
+    """What a Dask server says it is; of `CONNECT_S` a part is kept for its greeting."""
+    security = Security().get_connection_args("client")
+    async with asyncio.timeout(CONNECT_S):
+        comm = await open_comm(address, timeout=0.8 * CONNECT_S, **security)
+        try:
+            return str((await send_recv(comm, op="identity"))["type"])
+        finally:
+            comm.abort()
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,6 +1,10 @@
 """Two workers without a shared disk give the numbers of a local run; what cannot work is told in one line."""
 
 import shutil
+import socket
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 from fleet import PLUGIN, answers, plan_of, suite_of
@@ -8,7 +12,10 @@ from fleet import PLUGIN, answers, plan_of, suite_of
 from mfbench import artifacts
 from mfbench.cli import main
 from mfbench.engine import Listener, run_plan
+from mfbench.errors import UserError
+from mfbench.remote.settings import Settings
 from mfbench.store import Store
+from mfbench.wording import Where
 
 
 @pytest.fixture
@@ -126,6 +133,63 @@ def test_an_address_that_does_not_answer_is_bad_input(told, monkeypatch):
     assert line.endswith("start one with: dask scheduler")
     code, line = told(suite_of(["good"]), "--set", 'executor.dask.address="nonsense://a"')
     assert (code, '"nonsense://a" is no scheduler\'s address, which looks like tcp://' in line) == (2, True)
+
+
+@contextmanager
+def listening(says):
+    """The port of somebody who listens, says this, and then nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        guests = []
+
+        def serve():
+            try:
+                while True:
+                    guests.append(server.accept()[0])
+                    guests[-1].sendall(says)
+            except OSError:
+                return  # it is over
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        for guest in guests:
+            guest.close()
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-OpenSSH_9.6\r\n"])
+def test_who_listens_and_is_no_scheduler_is_told(says, monkeypatch):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    monkeypatch.setattr("mfbench.remote.clusters.CONNECT_S", 0.5)
+    with listening(says) as port:
+        _is_no_scheduler(f"tcp://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("address", ["tls://127.0.0.1:1", "inproc://1/2/3"])
+def test_an_address_that_cannot_be_reached_from_here_is_told(address, monkeypatch):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    monkeypatch.setattr("mfbench.remote.clusters.CONNECT_S", 0.5)
+    _is_no_scheduler(address)
+
+
+def test_a_worker_is_no_scheduler(two_workers):
+    from distributed import Client
+
+    with Client(two_workers.address, set_as_default=False) as client:
+        address = next(iter(client.scheduler_info()["workers"]))
+    _is_no_scheduler(address, r"\(a Worker answers there\)")
+
+
+def _is_no_scheduler(address, why=""):
+    """It is told in one line, within seconds, and without a client that is left to complain."""
+    from mfbench.remote.clusters import connect
+
+    settings = Settings(Where("tiny.toml").key("executor").key("dask"), address=address)
+    began = time.monotonic()
+    words = rf"tiny\.toml: executor\.dask\.address: no Dask scheduler answers at \"{address}\" .*{why}; start"
+    with pytest.raises(UserError, match=words):
+        connect(settings, None)
+    assert time.monotonic() - began < 20
+    assert not [thread for thread in threading.enumerate() if "IO loop" in thread.name]
 
 
 @pytest.mark.slow
