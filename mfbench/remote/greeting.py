@@ -100,6 +100,9 @@ def _require_imports(plugins: Iterable[str], found: Mapping[str, str | None]) ->
 
 def disagreement(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     """Why a worker that answered `there` cannot do the work, in one line; "" where it can."""
+    if "missing" in there:
+        names = ", ".join(parcel["root"] for parcel in there["missing"])
+        return f"it does not keep what it is sent ({names}); see MFBENCH_CACHE there"
     if there["problem"]:
         return str(there["problem"])
     for name, mine in here["versions"].items():

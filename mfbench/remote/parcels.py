@@ -6,13 +6,15 @@ content and `root` its name; of a fit, `key` is the fit's. Both sides keep them 
     MFBENCH_CACHE/parcels/<key>/<root>        files and folders
     MFBENCH_CACHE/fits/<key[:2]>/<key>        fits, where every artifact lies
 
-What is received is checked before it is put in place under its name, as a whole.
+What is received is checked before it is put in place under its name, as a whole. Files of the same bytes
+may have several names: a plugin's name counts, and what lies under one is not found under another.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,31 +54,35 @@ def place_of(parcel: Parcel) -> Path:
 
 
 def is_here(parcel: Parcel) -> bool:
-    """Whether a parcel was received, or made, here. Its content is checked by whoever uses a fit."""
+    """Whether a parcel was received, or made, here. A fit's content is checked by whoever uses it."""
     place = place_of(parcel)
-    return (place / artifacts.HEADER).is_file() if parcel["kind"] == "fit" else place.exists()
+    if parcel["kind"] == "fit":
+        return (place / artifacts.HEADER).is_file()
+    return _has_content(place, parcel["key"])
 
 
 def find_file(path: str, sha256: str) -> str | None:
     """The path on this machine of a file or folder with that content: its own, or that of a parcel."""
-    if _has_content(path, sha256):
+    if _has_content(Path(path), sha256):
         return path
     parcel = file_parcel(path, sha256)
     return str(place_of(parcel)) if is_here(parcel) else None
 
 
-def _has_content(path: str, sha256: str) -> bool:
+def _has_content(path: Path, sha256: str) -> bool:
     """Whether `path` is there with that content; hashed again where it changed."""
     try:
-        status = Path(path).stat()
-        return _hash_of_version(path, status.st_mtime_ns, status.st_size) == sha256
+        files = {"": path.stat()} | {name: (path / name).stat() for name in names_in(path) if name}
+        version = tuple((name, file.st_mtime_ns, file.st_size) for name, file in files.items())
+        return _hash_of_version(path, version) == sha256
     except OSError:
         return False
 
 
 @lru_cache(maxsize=1024)
-def _hash_of_version(path: str, mtime_ns: int, size: int) -> str:
-    return content_hash(Path(path))
+def _hash_of_version(path: Path, version: tuple[tuple[str, int, int], ...]) -> str:
+    """version: name, time of change in nanoseconds, and bytes of each file."""
+    return content_hash(path)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -115,11 +121,23 @@ def put_in_place(parcel: Parcel, ticket: str) -> None:
             return
         if content_hash(room / parcel["root"]) != parcel["key"]:
             raise DamagedParcelError(f"{parcel['root']}: its SHA-256 is not the one it was sent under")
-        place = place_of(parcel).parent
-        if not place.exists():
-            room.rename(place)
+        _move(room / parcel["root"], place_of(parcel), parcel["key"])
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _move(found: Path, place: Path, key: str) -> None:
+    """Give what was checked its name, beside other names of the same bytes; other bytes there make way."""
+    place.parent.mkdir(exist_ok=True)
+    if _has_content(place, key):
+        return
+    with suppress(FileNotFoundError):
+        place.rename(found.with_name(f"{found.name}.damaged"))  # goes with the waiting room
+    try:
+        found.rename(place)
+    except OSError:  # a folder that another run put there meanwhile
+        if not _has_content(place, key):
+            raise
 
 
 def _waiting_room(parcel: Parcel, ticket: str) -> Path:

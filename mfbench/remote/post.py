@@ -20,11 +20,11 @@ class Post:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[str, str, str], asyncio.Task[None]] = {}
 
     async def deliver(self, parcel: Parcel, address: str, places: Places) -> None:
         """Send a parcel to a worker, once for all who ask at a time. OSError where the worker goes."""
-        name = address, parcel["key"]
+        name = address, parcel["key"], parcel["root"]
         sending = self._under_way.get(name)
         if sending is None:
             place = places.get(parcel["key"]) or str(parcels.place_of(parcel))

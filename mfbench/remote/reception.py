@@ -134,7 +134,7 @@ class Reception:
         try:
             answer = await self._introduced(address)
             reason = disagreement(self._here, answer)
-            if self._cuda and answer["gpus"] < len(slots):
+            if not reason and self._cuda and answer["gpus"] < len(slots):
                 reason = f"it offers {len(slots)} GPU, but torch can use {answer['gpus']} CUDA devices there"
         except OSError:  # it went meanwhile, or is asked again
             self._greeted.discard(address)

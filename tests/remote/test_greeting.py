@@ -48,6 +48,12 @@ def test_a_worker_that_differs_is_told_in_one_line(here, change, words):
         raise AssertionError(greeting.disagreement(here[1], answer))
 
 
+def test_a_worker_that_keeps_nothing_is_told(here):
+    answer = {"missing": [{"kind": "file", "key": SHA, "root": "plugin.py"}]}
+    told = greeting.disagreement(here[1], answer)
+    assert told == "it does not keep what it is sent (plugin.py); see MFBENCH_CACHE there"
+
+
 def test_other_files_of_a_data_set_are_told(here):
     answer = {**here[1], "data": {"folder": "one"}}
     assert "the files of data set 'folder' are not" in greeting.disagreement(
@@ -115,6 +121,31 @@ def test_a_plugin_file_that_left_its_sibling_behind_is_told(tmp_path, own_cache)
     (own_cache / "parcels" / sha256).mkdir(parents=True)
     plugin.rename(own_cache / "parcels" / sha256 / plugin.name)
     assert "No module named 'sibling_of_a_plugin'" in greeting.introduce(question)["problem"]
+
+
+class WorkerHere:
+    """A Dask client whose one worker is this process, with a cache of its own."""
+
+    async def run(self, errand, *arguments, workers):
+        if errand.__name__ == "introduce":
+            return {workers[0]: greeting.introduce(*arguments)}
+        return {workers[0]: await errand(*arguments)}
+
+
+def test_a_plugin_file_that_was_renamed_is_sent_again_under_its_new_name(here, own_cache):
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'mfbench[dask]'")
+    from mfbench.remote.post import Post
+    from mfbench.remote.reception import Reception
+
+    (sha256,) = here[0]["plugins"].values()
+    one = object.__new__(Reception)
+    one._client, one._files = WorkerHere(), {sha256: str(PLUGIN)}
+    one._post = Post(one._client)
+    for name in ("nearest.py", "renamed.py"):
+        one._question = {**here[0], "plugins": {f"/nowhere/{name}": sha256}}
+        answer = asyncio.run(one._introduced("tcp://a:1"))
+        assert answer["problem"] == ""
+        assert (own_cache / "parcels" / sha256 / name).read_bytes() == PLUGIN.read_bytes()
 
 
 class FailingClient:

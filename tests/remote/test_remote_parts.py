@@ -109,6 +109,41 @@ def test_a_file_that_is_there_with_that_content_is_not_sent(tmp_path, own_cache)
     assert parcels.find_file(str(file), sha256) is None
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_the_same_bytes_under_another_name_lie_beside_the_first(tmp_path, own_cache, kind):
+    one, other = tmp_path / "nearest.py", tmp_path / "renamed.py"
+    for place in (one, other):
+        if kind == "folder":
+            place.mkdir()
+        (place / "weights" if kind == "folder" else place).write_text("the same")
+    sha256 = parcels.content_hash(one)
+    for place in (one, other):
+        there = f"/nowhere/{place.name}"
+        assert parcels.find_file(there, sha256) is None
+        send(file_parcel(there, sha256), place)
+        assert parcels.find_file(there, sha256) == str(own_cache / "parcels" / sha256 / place.name)
+    assert sorted(path.name for path in (own_cache / "parcels" / sha256).iterdir()) == [one.name, other.name]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_parcel_that_was_damaged_where_it_lies_is_sent_again(tmp_path, own_cache, kind):
+    here = tmp_path / "weights"
+    file = here / "a" / "1" if kind == "folder" else here
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("right")
+    parcel = file_parcel("/nowhere/weights", parcels.content_hash(here))
+    send(parcel, here)
+    place = parcels.place_of(parcel)
+    damaged = place / "a" / "1" if kind == "folder" else place
+    damaged.write_text("wrong")
+    assert parcels.find_file("/nowhere/weights", parcel["key"]) is None
+    send(parcel, here)
+    assert damaged.read_text() == "right"
+    assert parcels.is_here(parcel)
+    assert [path.name for path in (own_cache / "parcels").iterdir()] == [parcel["key"]]
+    assert list(place.parent.iterdir()) == [place]
+
+
 def test_a_damaged_parcel_is_not_put_in_place(tmp_path, own_cache):
     file = tmp_path / "weights.bin"
     file.write_text("right")
