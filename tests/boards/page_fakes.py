@@ -14,14 +14,14 @@ from mfbench.boards.cells import row_id
 STEPS, SAMPLERS = 100, 100
 
 
-def many_rows() -> Bundle:
-    """STEPS x SAMPLERS rows of one table: steps are blocks, and the first sampler of each is a ceiling."""
-    return Bundle(list(_records()), [], _provenance(), fakes.SUITE_TEXT)
+def many_rows(steps: int = STEPS) -> Bundle:
+    """steps x SAMPLERS rows of one table: steps are blocks, and the first sampler of each is a ceiling."""
+    return Bundle(list(_records(steps)), [], _provenance(), fakes.SUITE_TEXT)
 
 
-def _records() -> Iterator[dict[str, Any]]:
+def _records(steps: int) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         for number, error in enumerate(rng.exponential(step / STEPS, SAMPLERS).tolist()):
             role = "ceiling" if number == 0 else "method"
             sampler = fakes.choice("sampler", f"sampler_{number}", tolerance=1e-3)

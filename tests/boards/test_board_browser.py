@@ -201,6 +201,76 @@ def test_the_index_leads_to_the_board(page, address):
     wait(page, lambda: page.current_url == f"{address}#{OOD}")
 
 
+def test_a_damaged_link_is_no_error(page, address):
+    for hash in ("%E0%A4%A", f"{OOD}.%"):
+        page.execute_script("location.hash = arguments[0]", hash)
+    page.get("about:blank")
+    page.get(f"{address}#%E0%A4%A")
+    assert not page.find_elements("css selector", ".hit")
+    assert len(labels(page, OOD)) > 5
+
+
+def test_the_link_of_a_row_stands_apart_from_what_is_above_it(page):
+    element(page, f'[id="{OOD}"] tr:nth-child(3) th a').send_keys("\ue007")
+    wait(page, lambda: page.find_elements("css selector", "dialog[open]"))
+    gap = """
+        const link = document.querySelector("dialog .permalink");
+        link.parentElement.insertBefore(link.parentElement.querySelector(".scroller"), link);
+        return link.getBoundingClientRect().top - link.previousSibling.getBoundingClientRect().bottom;
+    """
+    assert page.execute_script(gap) >= 12
+
+
+def test_a_figure_is_never_above_its_own_size(page):
+    """Of 40 and of 4000 pixels, in a column of some hundreds."""
+    script = """
+        const [width, done] = arguments;
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [width, 10];
+        const image = document.createElement("img");
+        const figure = document.createElement("figure");
+        figure.append(image);
+        const figures = document.createElement("div");
+        figures.className = "figures";
+        figures.append(figure);
+        document.querySelector("section.board").append(figures);
+        image.onload = () => done([image.getBoundingClientRect().width, figure.clientWidth]);
+        image.src = canvas.toDataURL();
+    """
+    assert page.execute_async_script(script, 40)[0] == 40
+    shown, column = page.execute_async_script(script, 4000)
+    assert 300 < shown <= column < 1000
+
+
+def test_paper_has_every_row_and_what_is_folded(browser, tmp_path):
+    found = page_fakes.many_rows(3)
+    path = tmp_path / "index.html"
+    path.write_bytes(board_page(found, tables.build(found)))
+    browser.get(path.as_uri())
+    shown = """
+        const rows = document.querySelectorAll("table.grid tbody tr").length;
+        const open = document.querySelectorAll("details[open]").length;
+        return [rows, open, document.querySelector(".dt-paging .current")?.textContent];
+    """
+    turn = "document.querySelector('.dt-paging button[data-dt-idx=\"1\"]').click()"
+    browser.execute_script(turn)
+    before = browser.execute_script(shown)
+    assert before == [100, 0, "2"]
+    browser.execute_script(
+        f"addEventListener('beforeprint', () => {{ window.printed = (() => {{ {shown} }})(); }})"
+    )
+    browser.print_page()
+    rows, unfolded, _ = browser.execute_script("return window.printed")
+    assert (rows, unfolded) == (300, len(browser.find_elements("css selector", "details:not(.chooser)")))
+    assert unfolded > 0
+    wait(browser, lambda: browser.execute_script(shown) == before)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert element(browser, ".count").is_displayed()
+    assert not element(browser, ".search").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert browser.get_log("browser") == []
+
+
 @pytest.mark.slow
 def test_ten_thousand_rows_are_sorted_at_once(browser, tmp_path):
     """Time of the page's main thread: what else the machine does is not the page's."""

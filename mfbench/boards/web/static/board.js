@@ -173,6 +173,15 @@
 
   /* -- anchors --------------------------------------------------------------------------------------------- */
 
+  /** What stands behind "#"; as it is where it was damaged on its way. */
+  function anchorOf({ hash }) {
+    try {
+      return decodeURIComponent(hash.slice(1));
+    } catch {
+      return hash.slice(1);
+    }
+  }
+
   /** The board, row and column that an anchor names: "SLUG.ROW" or "SLUG.ROW.COLUMN". */
   function parse(anchor) {
     const board = boards.find((each) => anchor.startsWith(`${each.slug}.`) && rowOf(each, anchor).any());
@@ -189,7 +198,7 @@
   /** Shows what the address names, even where it is filtered away, on another page or in a hidden column. */
   function reveal() {
     document.querySelector(".hit")?.classList.remove("hit");
-    const found = parse(decodeURIComponent(location.hash.slice(1)));
+    const found = parse(anchorOf(location));
     if (!found) return;
     const { board, row, key } = found;
     if (!board.table.rows({ search: "applied" }).indexes().toArray().includes(row.index())) clear(board);
@@ -259,7 +268,7 @@
       ...part("Seeds", seeds(row)),
       ...part("Parameters", parameters(row)),
       ...part("Remarks", row.notes.length ? list(row.notes) : null),
-      make("p", {}, make("a", { href: `#${id}`, class: "permalink" }, "Link to this row")),
+      make("p", { class: "permalink" }, make("a", { href: `#${id}` }, "Link to this row")),
     ];
   }
 
@@ -321,6 +330,25 @@
     });
   }
 
+  /* -- on paper -------------------------------------------------------------------------------------------- */
+
+  /** Paper turns no pages and opens nothing: all rows that are not filtered away, and what is folded. */
+  function setUpPrint() {
+    const undo = [];
+    addEventListener("beforeprint", () => {
+      document.querySelectorAll("details:not([open], .chooser)").forEach((each) => {
+        each.open = true;
+        undo.push(() => (each.open = false));
+      });
+      boards.filter(({ table }) => table.page.len() > 0).forEach(({ table }) => {
+        const [length, page] = [table.page.len(), table.page()];
+        table.page.len(-1).draw();
+        undo.push(() => table.page.len(length).draw().page(page).draw("page"));
+      });
+    });
+    addEventListener("afterprint", () => undo.splice(0).forEach((each) => each()));
+  }
+
   /* -- light and dark -------------------------------------------------------------------------------------- */
 
   const THEMES = ["automatic", "light", "dark"];
@@ -357,6 +385,7 @@
   setUpTheme();
   setUpPanel();
   document.querySelectorAll("section.board").forEach((section, number) => boards.push(setUp(section, number)));
+  setUpPrint();
   addEventListener("hashchange", reveal);
   reveal();
 })();
