@@ -14,30 +14,25 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mfbench.datasets.damage import said
+from mfbench.datasets.plain_images import GREY_MODES, require_plain
 from mfbench.datasets.preprocessing import Levels
 from mfbench.errors import UserError
-
-_GREY_MODES = ("1", "L", "LA")
-_RGB_MODES = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def decode(path: Path) -> Levels:
     """(1, h, w) of a grey image, (3, h, w) of any other, upright as EXIF says, without its transparency.
 
-    UserError, naming the file, where it cannot be decoded to its last pixel, or has more than 8 bits, and
-    where a JPEG or PNG file is damaged in the middle, which Pillow alone passes over.
+    UserError, naming the file, where it cannot be decoded to its last pixel, has more than 8 bits or several
+    pictures, and where a JPEG or PNG file is damaged in the middle, which Pillow alone passes over.
     """
     content = _content(path)
     with _named(path):
         _require_sound(content)
         with Image.open(io.BytesIO(content)) as image:
-            if image.mode not in (*_GREY_MODES, *_RGB_MODES):
-                raise UserError(
-                    f"{path}: its pixels are of Pillow's mode {image.mode!r}, not 8-bit grey or RGB"
-                )
+            require_plain(path, image)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            levels = np.asarray(upright.convert("L" if image.mode in _GREY_MODES else "RGB"))
+            levels = np.asarray(upright.convert("L" if image.mode in GREY_MODES else "RGB"))
     return levels[None] if levels.ndim == 2 else levels.transpose(2, 0, 1)
 
 
@@ -56,19 +51,23 @@ def require_whole(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says of itself before its pixels. jpeg: whether they are compressed by JPEG."""
+    """What an image file says of itself before its pixels: whether they are compressed by JPEG, and grey."""
 
     jpeg: bool
+    grey: bool
     height: int
     width: int
 
 
 def read_header(path: Path) -> Header:
-    """By the file's content, whatever its name ends in; UserError, naming the file, where it is no image."""
+    """By the file's content, whatever its name ends in; UserError, naming the file, where it is no image, or
+    one that is not read (`plain_images`).
+    """
     with _named(path), Image.open(path) as image:
+        require_plain(path, image)
         compression = image.info.get("compression") if image.format == "TIFF" else None
         jpeg = image.format in ("JPEG", "MPO") or compression in ("jpeg", "tiff_jpeg")
-        return Header(jpeg, image.height, image.width)
+        return Header(jpeg, image.mode in GREY_MODES, image.height, image.width)
 
 
 def _content(path: Path) -> bytes:
@@ -87,6 +86,8 @@ def _named(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: no image, or damaged from its beginning") from None
+    except PermissionError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     except Exception as error:  # a reader of images may stumble over a damaged file in any way
         raise UserError(f"{path}: damaged image ({said(error)})") from None
 

@@ -12,13 +12,12 @@ import numpy as np
 
 from mfbench.contracts import FileRef
 from mfbench.datasets.decoding import Header, decode, read_header, require_whole
+from mfbench.datasets.folder_names import image_names
 from mfbench.datasets.hashes import folder_hash
 from mfbench.datasets.images import Labels, RawImages
 from mfbench.datasets.preprocessing import Levels, Pixels, Preprocessing, Shape
 from mfbench.datasets.stored import StoredImages
 from mfbench.errors import UserError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class ImageFolder(StoredImages):
@@ -70,21 +69,17 @@ class ImageFolder(StoredImages):
         return Path(self._given).expanduser()
 
     def files(self) -> Mapping[str, str]:
-        """One SHA-256 of the names and contents of all images."""
+        """One SHA-256 of the names and contents of all images; UserError for one that cannot be prepared."""
+        for name, header in zip(self._names, self._headers, strict=True):
+            _check(self.folder / name, self.preprocessing, (1, header.height, header.width))
         return {"folder": folder_hash(self.folder, self._names, require_whole)}
 
     @cached_property
     def _names(self) -> list[str]:
-        if not self.folder.is_dir():
-            raise UserError(f"{self.folder}: no such folder")
-        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        names = sorted(path.relative_to(self.folder).as_posix() for path in found if path.is_file())
-        if not names:
-            raise UserError(f"{self.folder}: holds no image ({', '.join(SUFFIXES)})")
-        return names
+        return image_names(self.folder)
 
     def check_preprocessing(self) -> None:
-        """What can be said without the images, whose sizes differ: each is checked when it is prepared."""
+        """What can be said without the images, whose sizes differ: `files` checks each by its header."""
         self.preprocessing.check_choices()
         if self.native[1] < 1:
             raise UserError(f"size = {self.native[1]}: at least 1")
@@ -158,9 +153,14 @@ class _PreparedFiles:
     def _prepare(self, path: Path) -> Levels:
         image = decode(path)
         native = (image.shape[0], image.shape[1], image.shape[2])
-        try:
-            self.preprocessing.check(native)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+        _check(path, self.preprocessing, native)
         prepared: Levels = self.preprocessing.levels(image[None], native)[0]
         return prepared
+
+
+def _check(path: Path, preprocessing: Preprocessing, native: Shape) -> None:
+    """UserError, naming the file, where the preprocessing cannot be done to it."""
+    try:
+        preprocessing.check(native)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -66,13 +67,13 @@ def test_without_sub_folders_there_are_no_labels(tmp_path):
 
 
 def test_content_and_names_enter_the_digest(folder):
-    digests = {ImageFolder(folder=str(folder)).digest}
+    digests = {ImageFolder(folder=str(folder), size=24).digest}
     smooth_image(50, 50, 3).save(folder / "dogs" / "12.png")
-    digests.add(ImageFolder(folder=str(folder)).digest)
+    digests.add(ImageFolder(folder=str(folder), size=24).digest)
     (folder / "dogs" / "12.png").rename(folder / "cats" / "12.png")
-    digests.add(ImageFolder(folder=str(folder)).digest)
+    digests.add(ImageFolder(folder=str(folder), size=24).digest)
     (folder / "notes.txt").write_text("not an image")
-    digests.add(ImageFolder(folder=str(folder)).digest)
+    digests.add(ImageFolder(folder=str(folder), size=24).digest)
     assert len(digests) == 3
 
 
@@ -99,12 +100,12 @@ def test_files_cut_off_are_found_without_decoding_the_whole_ones(folder, file, m
     monkeypatch.setattr(
         decoding, "decode", lambda path, real=decoding.decode: decoded.append(path) or real(path)
     )
-    _ = ImageFolder(folder=str(folder)).digest
+    _ = ImageFolder(folder=str(folder), size=24).digest
     assert decoded == []
     path = folder / file
     path.write_bytes(path.read_bytes()[:-80])
     with pytest.raises(UserError, match=rf"{path.name}: damaged image"):
-        _ = ImageFolder(folder=str(folder)).digest
+        _ = ImageFolder(folder=str(folder), size=24).digest
     assert decoded == []
 
 
@@ -127,6 +128,69 @@ def test_bad_folders(folder, tmp_path):
     (folder / "stray.png").write_bytes((folder / "cats" / "0.png").read_bytes())
     with pytest.raises(UserError, match=r"stray.png: lies beside the sub-folders"):
         _ = ImageFolder(folder=str(folder), size=8).train
+
+
+def link(path):
+    path.symlink_to(path.parent / "gone")
+
+
+def link_to_a_folder(path):
+    path.symlink_to(path.parent.parent / "dogs")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("cats/more.png", link, "a link to nothing; mend it or remove it"),
+        ("birds", link, "a link to nothing; mend it or remove it"),
+        ("cats/more", link_to_a_folder, "a link to a folder, which is not followed; put the images "),
+        ("cats/more.png", os.mkfifo, "no image but a pipe, socket or device; remove it"),
+    ],
+)
+def test_what_would_be_passed_over_is_named(folder, name, make, message):
+    path = folder / name
+    make(path)
+    with pytest.raises(UserError) as error:
+        ImageFolder(folder=str(folder), size=8).files()
+    assert str(error.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_link_to_an_image_and_files_that_are_none_are_welcome(folder):
+    (folder / "cats" / "again.png").symlink_to(folder / "cats" / "0.png")
+    os.mkfifo(folder / "cats" / "pipe")
+    (folder / "cats" / "notes.txt").write_text("not an image")
+    (folder / "cats" / "more.png").mkdir()
+    names = ImageFolder(folder=str(folder), size=8)._names
+    assert len(names) == 21
+    assert "cats/again.png" in names
+
+
+def test_a_folder_that_may_not_be_read_is_named(folder, monkeypatch):
+    """What the system says to anyone but root, who may read all."""
+
+    def scandir(path, real=os.scandir):
+        if os.fspath(path).endswith("dogs"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError) as error:
+        ImageFolder(folder=str(folder), size=8).files()
+    assert str(error.value) == f"{folder}/dogs: Permission denied"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is locked for root")
+@pytest.mark.parametrize("name", ["dogs", "dogs/12.png", "dogs/13.jpg"])
+def test_what_is_locked_is_named(folder, name):
+    path = folder / name
+    path.chmod(0)
+    try:
+        with pytest.raises(UserError) as error:
+            ImageFolder(folder=str(folder), size=8).files()
+    finally:
+        path.chmod(0o755)
+    assert str(error.value) == f"{path}: Permission denied"
 
 
 def test_jpeg_at_a_size_of_its_own(folder):
