@@ -7,13 +7,16 @@ The official layout, below the data folder:
     celeba/list_eval_partition.txt             file, then 0 (train), 1 (val) or 2 (test)
     celeba/identity_CelebA.txt                 file, then the person's number
 
-What is listed is read, all four must agree, and fewer images than the official ones will do: subsets in the
-same layout work. `mfbench data check celeba` says whether the lists are the official ones.
+The three lists must name the same images, each of them once, and every image named must be there; others in
+the folder are left alone. Fewer images than the official ones will do: subsets in the same layout work.
+`mfbench data check celeba` says whether the lists are the official ones.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -104,17 +107,15 @@ class CelebA(StoredImages):
         self._crop = crop
 
     def files(self) -> Mapping[str, str]:
-        """SHA-256 of the three lists, official or not, and one of all images listed."""
-        root = data_root()
-        lists = {source.path: file_hash(source.find(root, self.name)) for source in self.sources}
-        folder, names = root / _IMAGES, self._lists.names
+        """SHA-256 of the three lists, official or not, and one of all images listed, which are looked at."""
+        root, names = data_root(), self._lists.names
         try:
-            return {**lists, _IMAGES: folder_hash(folder, names, require_whole)}
+            lists = {source.path: file_hash(source.find(root, self.name)) for source in self.sources}
+            return {**lists, _IMAGES: folder_hash(root / _IMAGES, names, _require_aligned)}
         except FileNotFoundError as error:
-            raise UserError(
-                f"{error.filename}: no such file, though {self.path(self.sources[0]).name} lists it; "
-                f"`mfbench data download {self.name}` says how to get the images"
-            ) from None
+            raise UserError(f"{error.filename}: {_NOT_THERE}") from None
+        except OSError as error:
+            raise UserError(f"{error.filename}: {error.strerror}") from None
 
     @property
     def from_jpeg(self) -> bool:
@@ -158,13 +159,20 @@ class CelebA(StoredImages):
 
     @classmethod
     def download(cls, folder: Path) -> None:
-        """Unpack the images, where their archive lies in the folder; UserError saying where all is found."""
-        archive, images = folder / cls.archive.path, folder / _IMAGES
-        if archive.is_file() and not images.is_dir():
+        """Unpack the images, where their archive lies in the folder and one of them does not; UserError says
+        where all is found, or which listed image is not there.
+        """
+        archive = folder / cls.archive.path
+        if archive.is_file() and not _is_unpacked(archive):
             cls.archive.hash(folder, cls.name)
+            _require_zip(archive)
             extract(archive, archive.parent)
         if cls.missing(folder):
             raise UserError(f"{cls.name} cannot be downloaded: {cls.how_to_get.format(folder=folder)}")
+        paths = [folder / source.path for source in cls.sources]
+        for name in read_lists(*paths).names:
+            if not (folder / _IMAGES / name).exists():
+                raise UserError(f"{folder / _IMAGES / name}: {_NOT_THERE}")
 
     @classmethod
     def missing(cls, folder: Path) -> Sequence[str]:
@@ -173,7 +181,7 @@ class CelebA(StoredImages):
     @classmethod
     def check(cls, folder: Path) -> Sequence[str]:
         """Lists that are missing or not the official ones, images that are missing or damaged."""
-        wrong = list(problems(cls.sources, folder, cls.name))
+        wrong = list(_unofficial(cls.sources, folder, cls.name))
         images = folder / _IMAGES
         found = sum(1 for _ in images.glob("*.jpg")) if images.is_dir() else 0
         if found != _OFFICIAL_COUNT:
@@ -188,6 +196,59 @@ class CelebA(StoredImages):
         return [f"{_IMAGES}/*.jpg have no published SHA-256, only the archive they came in has"]
 
 
+_NOT_THERE = (
+    "no such file, though list_attr_celeba.txt lists it; where img_align_celeba.zip lies in celeba/, "
+    "`mfbench data download celeba` unpacks it; without it, take the image out of all three lists"
+)
+
+
+def _is_unpacked(archive: Path) -> bool:
+    """Whether all files of the archive lie beside it at their full size; False where it is no zip file."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+    except (zipfile.BadZipFile, ValueError):
+        return False
+    return all(
+        _has_size(archive.parent / each.filename, each.file_size) for each in members if not each.is_dir()
+    )
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _require_zip(archive: Path) -> None:
+    if not zipfile.is_zipfile(archive):
+        raise UserError(f"{archive}: cut off, or no zip file; remove it and fetch it again")
+
+
+def _unofficial(sources: Sequence[SourceFile], folder: Path, name: str) -> Iterator[str]:
+    """Lists that are missing, cannot be read, or are others than the official ones, a line each."""
+    for source in sources:
+        path = folder / source.path
+        found = next(problems([replace(source, sha256="")], folder, name), None)
+        if found is not None:
+            yield found
+        elif (own := file_hash(path)) != source.sha256:
+            yield (
+                f"{path}: its SHA-256 is {own}, not {source.sha256}: not the official list "
+                "(a subset may be used as it is)"
+            )
+
+
+def _require_aligned(path: Path) -> None:
+    """UserError, naming the file, unless it is a whole image as CelebA's aligned ones are."""
+    require_whole(path)
+    header = read_header(path)
+    if header.grey or (header.height, header.width) != (_HEIGHT, _WIDTH):
+        found = f"{header.height} x {header.width} {'grey' if header.grey else 'RGB'}"
+        raise UserError(f"{path}: is {found}, not {_HEIGHT} x {_WIDTH} RGB (height x width)")
+
+
 _MOST_TOLD = 10
 
 
@@ -196,13 +257,9 @@ def _damaged(images: Path) -> Sequence[str]:
 
     def problems_of(path: Path) -> Iterator[str]:
         try:
-            require_whole(path)
-            header = read_header(path)
+            _require_aligned(path)
         except UserError as problem:
             yield str(problem)
-            return
-        if (header.height, header.width) != (_HEIGHT, _WIDTH):
-            yield f"{path}: is {header.height} x {header.width}, not {_HEIGHT} x {_WIDTH} (height x width)"
 
     found = (problem for path in sorted(images.glob("*.jpg")) for problem in problems_of(path))
     told = list(islice(found, _MOST_TOLD + 1))

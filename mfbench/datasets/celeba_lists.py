@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,9 @@ class FaceLists:
 
 
 def read_lists(attribute_file: Path, partition_file: Path, identity_file: Path) -> FaceLists:
-    """UserError names the file and the line that does not say what it should, or lacks an image."""
+    """UserError names the file and the line that does not say what it should, or the image that it lacks, has
+    twice, or has alone.
+    """
     attribute_names, rows = _read_attributes(attribute_file)
     names = list(rows)
     part = _column(partition_file, names, attribute_file)
@@ -46,7 +49,10 @@ def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[bool]]
     if len(lines) < 3 or len(lines[0]) != 1 or not _is_number(lines[0][0]):
         raise UserError(f"{path}: line 1 must be the number of images, line 2 the names of the attributes")
     attribute_names = tuple(lines[1])
-    rows = {}
+    twice = next((name for name in attribute_names if attribute_names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{path}, line 2: attribute {twice} is there twice")
+    rows: dict[str, list[bool]] = {}
     for number, (name, *values) in enumerate(lines[2:], start=3):
         if len(values) != len(attribute_names):
             raise UserError(
@@ -54,6 +60,7 @@ def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[bool]]
             )
         if not set(values) <= {"1", "-1"}:
             raise UserError(f"{path}, line {number}: the attributes of {name} must be 1 or -1")
+        _require_new(path, number, name, rows)
         rows[_file_name(path, number, name)] = [value == "1" for value in values]
     if len(rows) != int(lines[0][0]):
         raise UserError(f"{path}: line 1 says {lines[0][0]} images, {len(rows)} follow")
@@ -61,16 +68,25 @@ def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[bool]]
 
 
 def _column(path: Path, names: list[str], wanted_by: Path) -> Labels:
-    """The number behind each name, in the order of `names`, of which each must be there."""
-    found = {}
+    """The number behind each name, in the order of `names`: each must be there once, and no other."""
+    found: dict[str, int] = {}
     for number, words in enumerate(_lines(path), start=1):
         if len(words) != 2 or not _is_number(words[1]):
             raise UserError(f"{path}, line {number}: expected a file and a number, found {' '.join(words)!r}")
+        _require_new(path, number, words[0], found)
         found[words[0]] = int(words[1])
     lacking = next((name for name in names if name not in found), None)
     if lacking is not None:
         raise UserError(f"{path}: has no line for {lacking}, which {wanted_by.name} lists")
+    if len(found) > len(names):
+        alone = min(found.keys() - set(names))
+        raise UserError(f"{path}: has a line for {alone}, which {wanted_by.name} does not list")
     return np.array([found[name] for name in names], dtype=np.int64)
+
+
+def _require_new(path: Path, number: int, name: str, known: Container[str]) -> None:
+    if name in known:
+        raise UserError(f"{path}, line {number}: {name} is there already, on a line before")
 
 
 def _lines(path: Path) -> list[list[str]]:

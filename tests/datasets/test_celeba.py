@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,10 @@ from PIL import Image
 import mfbench
 from mfbench import UserError
 from mfbench.cli import main
-from mfbench.datasets import decoding
+from mfbench.datasets import celeba, decoding
 from mfbench.datasets.celeba import CelebA
+from mfbench.datasets.hashes import file_hash
+from mfbench.datasets.sources import SourceFile
 
 
 @pytest.fixture
@@ -144,7 +148,31 @@ ONES = " ".join(["1"] * 40)
             f"../../3.jpg {ONES}",
             ", line 5: '../../3.jpg' must be the name of a file",
         ),
-        ("list_attr_celeba.txt", 5, f"000004.jpg {ONES}", "line 1 says 12 images, 11 follow"),
+        ("list_attr_celeba.txt", 5, f"000004.jpg {ONES}", ", line 6: 000004.jpg is there already"),
+        (
+            "list_attr_celeba.txt",
+            2,
+            " ".join((ATTRIBUTES[7], *ATTRIBUTES[1:])),
+            ", line 2: attribute Attribute_7 is there twice",
+        ),
+        (
+            "list_eval_partition.txt",
+            4,
+            "000002.jpg 2",
+            ", line 4: 000002.jpg is there already, on a line before",
+        ),
+        (
+            "list_eval_partition.txt",
+            12,
+            "000012.jpg 2\n000013.jpg 0",
+            "has a line for 000013.jpg, which list_attr_celeba.txt does not list",
+        ),
+        (
+            "identity_CelebA.txt",
+            1,
+            "000001.jpg 3\n0.jpg 3",
+            "has a line for 0.jpg, which list_attr_celeba.txt",
+        ),
         ("list_eval_partition.txt", 4, None, "has no line for 000004.jpg, which list_attr_celeba.txt lists"),
         ("list_eval_partition.txt", 4, "000004.jpg 3", "000004.jpg must have 0, 1 or 2"),
         (
@@ -200,8 +228,8 @@ def test_a_listed_image_that_is_missing(root):
         (jpeg_bytes(smooth_image(218, 178))[:900], r"damaged image \(Premature end of JPEG file"),
         (b"\0" * 500, "no image, or damaged from its beginning"),
         (b"", "no image, or damaged from its beginning"),
-        (jpeg_bytes(smooth_image(178, 178)), r"has shape \(3, 178, 178\), not RGB of 218 x 178"),
-        (jpeg_bytes(smooth_image(218, 178, mode="L")), r"has shape \(1, 218, 178\), not RGB"),
+        (jpeg_bytes(smooth_image(178, 178)), "is 178 x 178 RGB, not 218 x 178 RGB"),
+        (jpeg_bytes(smooth_image(218, 178, mode="L")), "is 218 x 178 grey, not 218 x 178 RGB"),
     ],
 )
 def test_a_corrupt_image_in_the_middle_is_named_and_nothing_is_kept(root, content, message, tmp_path):
@@ -209,8 +237,10 @@ def test_a_corrupt_image_in_the_middle_is_named_and_nothing_is_kept(root, conten
     path = folder / "img_align_celeba" / "000006.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
-        _ = CelebA().train
+        _ = CelebA().files()  # before a run starts
     assert str(error.value).startswith(f"{path}: ")
+    with pytest.raises(UserError, match=message):
+        _ = CelebA().train
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
     path.write_bytes(jpeg_bytes(smooth_image(218, 178, 5)))
     assert len(CelebA().train) == 8
@@ -234,6 +264,8 @@ def test_check_tells_a_subset_from_the_official_files(root, capsys):
     assert main(["data", "check", "celeba"]) == 1
     out = capsys.readouterr().out
     assert f"celeba: {folder}/list_attr_celeba.txt: its SHA-256 is " in out
+    assert "not the official list (a subset may be used as it is)" in out
+    assert "remove it" not in out
     assert f"celeba: {folder}/img_align_celeba: holds 12 of 202599 images (*.jpg)" in out
     assert "not verified" not in out
 
@@ -246,7 +278,7 @@ def test_check_names_damaged_images_and_does_not_list_them_all(root, capsys):
     assert main(["data", "check", "celeba"]) == 1
     out = capsys.readouterr().out
     assert f"celeba: {folder}/000002.jpg: damaged image (" in out
-    assert f"celeba: {folder}/000003.jpg: is 100 x 178, not 218 x 178 (height x width)" in out
+    assert f"celeba: {folder}/000003.jpg: is 100 x 178 RGB, not 218 x 178 RGB (height x width)" in out
     assert out.count(".jpg: ") == 2
     for path in folder.glob("*.jpg"):
         path.write_bytes(b"garbage")
@@ -254,6 +286,54 @@ def test_check_names_damaged_images_and_does_not_list_them_all(root, capsys):
     out = capsys.readouterr().out
     assert out.count(".jpg: no image, or damaged from its beginning") == 10
     assert f"celeba: {folder}: and more of them" in out
+
+
+@pytest.fixture
+def archive(root, monkeypatch):
+    """The images as `img_align_celeba.zip`, which is taken for the official one."""
+    folder = write_celeba(root)
+    path = folder / "img_align_celeba.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        for image in sorted((folder / "img_align_celeba").iterdir()):
+            opened.write(image, f"img_align_celeba/{image.name}")
+    monkeypatch.setattr(CelebA, "archive", SourceFile(CelebA.archive.path, file_hash(path)))
+    return path
+
+
+def test_what_was_half_unpacked_is_completed(root, archive):
+    images = archive.parent / "img_align_celeba"
+    before = CelebA().digest
+    (images / "000007.jpg").unlink()
+    (images / "000008.jpg").write_bytes((images / "000008.jpg").read_bytes()[:900])
+    CelebA.download(root)
+    assert CelebA().digest == before
+    assert archive.is_file()
+
+
+def test_an_archive_that_is_unpacked_is_left_alone(root, archive, monkeypatch):
+    monkeypatch.setattr(celeba, "extract", lambda *paths: pytest.fail("unpacked again"))
+    CelebA.download(root)
+
+
+def test_half_an_archive_is_one_line(root, archive, monkeypatch):
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"img_align_celeba.zip: its SHA-256 is "):
+        CelebA.download(root)
+    monkeypatch.setattr(CelebA, "archive", SourceFile(CelebA.archive.path, file_hash(archive)))
+    with pytest.raises(UserError) as error:
+        CelebA.download(root)
+    assert str(error.value) == f"{archive}: cut off, or no zip file; remove it and fetch it again"
+
+
+def test_the_advice_on_a_missing_image_does_not_go_in_a_circle(root):
+    path = write_celeba(root) / "img_align_celeba" / "000007.jpg"
+    path.unlink()
+    for ask in (CelebA().files, lambda: CelebA.download(root)):
+        with pytest.raises(UserError) as error:
+            ask()
+        said = str(error.value)
+        assert said.startswith(f"{path}: no such file, though list_attr_celeba.txt lists it; where ")
+        assert said.endswith("unpacks it; without it, take the image out of all three lists")
 
 
 def test_images_are_unpacked_from_the_official_archive_only(root):
