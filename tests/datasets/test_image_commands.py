@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 import tarfile
+from dataclasses import replace
 
 import pytest
 from image_fakes import smooth_image, write_celeba, write_mnist
@@ -102,3 +105,45 @@ def test_an_archive_that_leaves_its_folder_is_not_unpacked(root, capsys, monkeyp
     assert said.startswith(f"mfbench: {archive}: 'cifar-10-batches-bin/../../../evil' is a path that leaves")
     assert said.count("\n") == 1
     assert [path.name for path in root.rglob("*")] == ["cifar10", archive.name]
+
+
+def write_cifar(root, monkeypatch):
+    """CIFAR-10's layout with a record a file, taken for the official one; its archive."""
+    archive = root / "cifar10" / "cifar-10-binary.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as opened:
+        for source in Cifar10.sources:
+            info = tarfile.TarInfo(source.path.removeprefix("cifar10/"))
+            info.size = 3073
+            opened.addfile(info, io.BytesIO(bytes(3073)))
+    sha256 = hashlib.sha256(bytes(3073)).hexdigest()
+    monkeypatch.setattr(Cifar10, "sources", tuple(replace(each, sha256=sha256) for each in Cifar10.sources))
+    monkeypatch.setattr(Cifar10, "archive", SourceFile(Cifar10.archive.path, file_hash(archive)))
+    return archive
+
+
+def test_an_archive_of_the_users_own_is_kept(root, capsys, monkeypatch):
+    archive = write_cifar(root, monkeypatch)
+    content = archive.read_bytes()
+    for _ in range(2):
+        assert main(["data", "download", "cifar10"]) == 0
+        assert "cifar10: the files in" in capsys.readouterr().out
+        assert archive.read_bytes() == content
+        assert sorted(path.name for path in archive.parent.iterdir()) == [
+            "cifar-10-batches-bin",
+            archive.name,
+        ]
+
+
+def test_a_damaged_archive_is_not_put_back(root, monkeypatch):
+    archive = write_cifar(root, monkeypatch)
+    whole = archive.read_bytes()
+    archive.write_bytes(b"damaged")
+
+    def fetch(*_):
+        archive.unlink()  # as a file that arrives is put in place: another inode
+        archive.write_bytes(whole)
+
+    monkeypatch.setattr(SourceFile, "fetch", fetch)
+    assert main(["data", "download", "cifar10"]) == 0
+    assert [path.name for path in archive.parent.iterdir()] == ["cifar-10-batches-bin"]
