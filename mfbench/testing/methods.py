@@ -19,7 +19,9 @@ from torch import Tensor
 
 from mfbench import artifacts
 from mfbench.contracts import Dataset
-from mfbench.testing.findings import NotApplicable, require
+from mfbench.errors import Unsupported, UserError
+from mfbench.registry.loading import describe
+from mfbench.testing.findings import CheckFailed, NotApplicable, require
 from mfbench.testing.sameness import largest_gap, require_same
 from mfbench.testing.workshop import Workshop, to_eval
 
@@ -81,11 +83,23 @@ class MethodChecks:
         """Makes it with defaults, builds and fits it, and leaves the data as they were."""
         train = self.data.train
         kept = [tensor.clone() for tensor in (train.x, train.y, train.attributes) if tensor is not None]
-        _ = self.method
+        self._make()
         now = [tensor for tensor in (train.x, train.y, train.attributes) if tensor is not None]
         same = all(torch.equal(before, after) for before, after in zip(kept, now, strict=True))
         require(same, "fit changes the training data in place")
         return f"on {self.data.name} {self.data.shape}"
+
+    def _make(self) -> None:
+        """Whatever goes wrong, but for a refusal, may be because these are no data for the method."""
+        try:
+            _ = self.method
+        except (CheckFailed, NotApplicable, Unsupported, UserError):
+            raise
+        except Exception as error:
+            raise CheckFailed(
+                f"{describe(error)} (on {self.data.name} {self.data.shape}; a method that is not meant for "
+                "such shapes raises mfbench.Unsupported in `build`, and is checked on the next)"
+            ) from error
 
     def same_seed(self) -> None:
         """The same seed gives the same fit and the same answers."""

@@ -53,6 +53,46 @@ def test_broken_plugins_are_rejected_saying_why(mutant, found):
     assert re.search(mutant.why, failed[mutant.check]), failed
 
 
+FOR_IMAGES = """
+import mfbench
+import torch
+
+
+class Sharpness(mfbench.Likelihood):
+    \"\"\"Minus the largest step between columns.\"\"\"
+
+    bound = "score"
+
+    def build(self, spec):
+        self.columns = spec.shape[2]
+
+    def score(self, x, *, rng):
+        return -x.diff(dim=3).abs().amax(dim=(1, 2, 3))
+
+
+@mfbench.hookimpl
+def mfbench_register(registry):
+    registry.likelihood("sharpness", Sharpness, summary="steps")
+"""
+
+
+def test_a_method_for_images_that_does_not_say_so_is_told_how(tmp_path):
+    path = tmp_path / "sharpness.py"
+    path.write_text(FOR_IMAGES)
+    (failed,) = [finding for finding in check_plugin(str(path)) if not finding.ok]
+    assert failed.check == "fits"
+    assert failed.message.startswith("IndexError: tuple index out of range")
+    assert (
+        "(2,); a method that is not meant for such shapes raises mfbench.Unsupported in `build`"
+        in failed.message
+    )
+    says_so = "        if len(spec.shape) != 3:\n            raise mfbench.Unsupported('images alone')\n"
+    path.write_text(FOR_IMAGES.replace("(self, spec):\n", "(self, spec):\n" + says_so))
+    fits = next(finding for finding in check_plugin(str(path)) if finding.check == "fits")
+    assert fits.ok
+    assert fits.message == "on tiny_images (1, 16, 16)"
+
+
 def test_a_plugin_that_cannot_be_imported_is_one_finding(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text("import mfbench\nimport no_such_library\n")
