@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:  # a folder of another user, a name too long, a full disk
-        if error.filename is None:
+        if not isinstance(error.filename, str | bytes | os.PathLike):  # none, or a number
             raise
         print(f"mfbench: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT

@@ -35,7 +35,7 @@ def require_plain(path: Path, image: Image.Image) -> None:
 def _is_deep(image: Image.Image) -> bool:
     """Whether a channel has more than 8 bits in the file; the mode of a colour image does not tell."""
     if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 1)
+        bits: int | tuple[int, ...] = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 1)
         return max(bits if isinstance(bits, tuple) else (bits,)) > 8
     return any(_stored_deep(tile.args) for tile in getattr(image, "tile", ()))
 
