@@ -87,6 +87,7 @@ def test_a_method_for_images_that_does_not_say_so_is_told_how(tmp_path):
         in failed.message
     )
     says_so = "        if len(spec.shape) != 3:\n            raise mfbench.Unsupported('images alone')\n"
+    path = tmp_path / "sharpness_of_images.py"  # a file is imported once in a process
     path.write_text(FOR_IMAGES.replace("(self, spec):\n", "(self, spec):\n" + says_so))
     fits = next(finding for finding in check_plugin(str(path)) if finding.check == "fits")
     assert fits.ok
