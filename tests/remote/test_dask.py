@@ -175,6 +175,7 @@ def test_a_worker_is_no_scheduler(two_workers):
     from distributed import Client
 
     with Client(two_workers.address, set_as_default=False) as client:
+        client.wait_for_workers(1)
         address = next(iter(client.scheduler_info()["workers"]))
     _is_no_scheduler(address, r"\(a Worker answers there\)")
 

@@ -48,7 +48,7 @@ class Tracker:
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
-        return found.experiment_id if found else self.client.create_experiment(name)
+        return str(found.experiment_id if found else self.client.create_experiment(name))
 
     def _log(self, run: str, entry: Entry) -> None:
         params = [Param(name, text) for name, text in entry.parameters.items()]
