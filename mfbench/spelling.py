@@ -11,9 +11,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     names = sorted(set(known))
     lowered = {name.lower(): name for name in names}
-    near = [word.lower()]  # it differs only in case, which is enough alone
-    if near[0] not in lowered:
-        near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)  # the nearest first
+    near = get_close_matches(word.lower(), lowered, n=3, cutoff=0.6)  # the nearest first
     if near:
         return f"; did you mean {' or '.join(repr(lowered[match]) for match in near)}?"
     return f"; there are {', '.join(names)}" if names else "; there are none"
