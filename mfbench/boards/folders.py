@@ -11,9 +11,12 @@ _FOLDERS = re.compile(r"""(?<![\w.:/*)\]-])~?/(?:[^/"',=\[\]{}\s][^/"',=\[\]{}]*
 """What stands before a file's name in an absolute path; relative ones, patterns and addresses have none."""
 
 
-def without_folders(word: str) -> str:
-    """`/data/me/run.sqlite` as `run.sqlite`, in a word such as `--store=...` or `weights=["..."]` as well."""
-    return _FOLDERS.sub("", word)
+def without_folders(word: Any) -> Any:
+    """`/data/me/run.sqlite` as `run.sqlite`, in a word such as `--store=...` or `weights=["..."]` as well.
+
+    What is no text (records can come from anywhere) stays what it is.
+    """
+    return _FOLDERS.sub("", word) if isinstance(word, str) else word
 
 
 def names_files(choice: Any) -> bool:

@@ -89,6 +89,7 @@ def _ross(code: Array, factor: Labels) -> float:
     """I(code; factor) of n numbers, all different, and n labels; who has a label alone is left out."""
     from scipy.special import digamma
 
+    factor = np.unique(factor, return_inverse=True)[1]
     order = np.argsort(code, kind="stable")
     order = order[np.bincount(factor)[factor[order]] > 1]
     code, factor = code[order], factor[order]
