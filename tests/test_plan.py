@@ -574,10 +574,10 @@ def test_signatures_are_read_in_few_children(plan, registry):  # noqa: F811
 
 def test_a_hundred_thousand_cells_are_planned_in_seconds(plan):
     text = SUITE.replace("[0, 1, 2]", str(list(range(1000)))).replace("[1, 2, 5]", str(list(range(1, 50))))
-    started = time.process_time()
+    started = time.perf_counter()
     cells = plan(text).cells
     assert len(cells) == 101_000
-    assert time.process_time() - started < 10
+    assert time.perf_counter() - started < 10
 
 
 def test_planning_imports_no_torch_and_no_pandas():

@@ -209,20 +209,20 @@ def test_on_a_curve_it_integrates_to_one(seed):
 def test_on_a_surface_of_two_levels_it_integrates_to_one(seed):
     """Two levels with a latent each, the finer conditional on the coarser: by the area of triangles.
 
-    With these seeds the cascade is nowhere nearly flat, so that a grid over everything sees all of it: the
-    integrals are 1.0043 and 1.0042.
+    With these seeds the cascade is nowhere nearly flat, so that a grid over everything sees all of it; the
+    error falls with the square of the grid's step (5e-3 and 8e-3 at this one, 1.2e-3 and 1.9e-3 at half).
     """
     model, side = hierarchy((1, 2, 2), 2, seed=seed, scale=0.5), 121
     axis = torch.linspace(-6, 6, side, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
     points, log_density = surface(model, [grid[:, :1], grid[:, 1:]])
-    assert float(log_density.exp().max()) < 4
+    assert float(log_density.exp().max()) < 3
     assert area_weighted(points, log_density.exp(), side) == pytest.approx(1, abs=1e-2)
 
 
 @torch.no_grad()
 def test_where_the_surface_is_nearly_flat_its_density_is_high_and_right():
-    """Around a peak of the density (above 400), against the probability of the latents' square: each z is
+    """Around a peak of the density (above 900), against the probability of the latents' square: each z is
     standard normal.
     """
     model, side, half = hierarchy((1, 2, 2), 2, seed=11, scale=0.5), 41, 0.3
@@ -233,7 +233,7 @@ def test_where_the_surface_is_nearly_flat_its_density_is_high_and_right():
     sides = [
         normal_law.cdf(torch.tensor(c + half)) - normal_law.cdf(torch.tensor(c - half)) for c in (0.0, -2.1)
     ]
-    assert float(log_density.exp().max()) > 400
+    assert float(log_density.exp().max()) > 900
     assert area_weighted(points, log_density.exp(), side) == pytest.approx(
         math.prod(map(float, sides)), rel=1e-3
     )
