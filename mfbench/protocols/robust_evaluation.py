@@ -125,9 +125,9 @@ def measure(
 
 def check_numbers(who: str, parameters: Mapping[str, Any]) -> None:
     """UserError for a count or a budget below its least, of those that are among the parameters."""
-    for name in LEAST.keys() & parameters.keys():
-        if parameters[name] < LEAST[name]:
-            raise UserError(f"{who}: {name} is {parameters[name]}: at least {LEAST[name]}")
+    for name, least in LEAST.items():
+        if name in parameters and parameters[name] < least:
+            raise UserError(f"{who}: {name} is {parameters[name]}: at least {least}")
 
 
 def check(plan: Plan) -> None:
