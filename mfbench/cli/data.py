@@ -71,15 +71,13 @@ def _origin(signature: Signature | None, missing: Sequence[str] | None) -> str:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from mfbench.datasets.keeping import archive_kept
     from mfbench.paths import data_root
 
     target = _target(args)
     if not _reads_files(target):
         print(f"{args.name} is computed: there is nothing to download")
         return 0
-    with archive_kept(target, data_root()):
-        target.download(data_root())
+    target.download(data_root())
     return _check(args)
 
 

@@ -64,14 +64,15 @@ class CifarImages(StoredImages):
 
     @classmethod
     def download(cls, folder: Path) -> None:
-        """Fetch and unpack the archive, unless all files are right; an archive that is there is used."""
+        """Fetch and unpack the archive, unless all files are right; one that is there is used, and stays."""
         if all(source.is_right(folder, cls.name) for source in cls.sources):
             return
-        if not cls.archive.is_right(folder, cls.name):
+        archive, own = folder / cls.archive.path, cls.archive.is_right(folder, cls.name)
+        if not own:
             cls.archive.fetch(folder, cls.name)
-        archive = folder / cls.archive.path
         extract(archive, archive.parent)
-        archive.unlink()
+        if not own:
+            archive.unlink()
 
 
 def _source(folder: str, file: str, sha256: str) -> SourceFile:
