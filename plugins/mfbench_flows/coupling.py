@@ -50,7 +50,7 @@ class AffineCoupling(Step):
     def affine(self, a: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
         """l and m, (n, changed channels, h, w) each."""
         raw, shift = self._answer(a, features).chunk(2, 1)
-        return _LIMIT * torch.tanh(raw / 2), shift
+        return _LIMIT * torch.tanh(raw), shift
 
     def _answer(self, a: Tensor, features: Tensor | None) -> Tensor:
         """(n, 2 changed channels, h, w): what l is made of, and m."""
@@ -60,7 +60,7 @@ class AffineCoupling(Step):
 
 class _Affine(torch.autograd.Function):
     """(a, b) -> (a, b exp(l) + m) of a, b and the network's answer (raw, m), and the sum of the gates
-    g = sigmoid(raw), (n,): l = 4 g - 2. Differentiable once.
+    g = sigmoid(2 raw), (n,): l = 2 tanh(raw) = 4 g - 2. Differentiable once.
 
     Written out, as autograd would keep more and pass over it more often; a tanh takes five times as long.
     """
@@ -68,7 +68,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = answer.chunk(2, 1)
-        gate = raw.sigmoid()
+        gate = (2 * raw).sigmoid_()
         scale = gate.mul(2 * _LIMIT).sub_(_LIMIT).exp_()
         ctx.save_for_backward(b, gate, scale)
         return torch.cat([a, torch.addcmul(shift, b, scale)], 1), gate.sum((1, 2, 3))
@@ -76,13 +76,13 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, of_z: Tensor, of_sum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """d/db = exp(l) dz; d/dm = dz; d/draw = (4 b exp(l) dz + dsum) g (1 - g)."""
+        """d/db = exp(l) dz; d/dm = dz; d/draw = 2 (4 b exp(l) dz + dsum) g (1 - g)."""
         b, gate, scale = ctx.saved_tensors
         kept = of_z.shape[1] - b.shape[1]
         of_a, of_changed = of_z[:, :kept], of_z[:, kept:]
         of_b = of_changed * scale
-        of_gate = torch.addcmul(of_sum.view(-1, 1, 1, 1), of_b, b, value=2 * _LIMIT)
-        of_raw = torch.ops.aten.sigmoid_backward(of_gate, gate)
+        twice = torch.addcmul(2 * of_sum.view(-1, 1, 1, 1), of_b, b, value=4 * _LIMIT)  # of the gate
+        of_raw = torch.ops.aten.sigmoid_backward(twice, gate)
         return of_a, of_b, torch.cat([of_raw, of_changed], 1)
 
 
