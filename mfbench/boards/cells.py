@@ -23,7 +23,8 @@ TEXT_COLUMNS = (
 )
 WHOLE_COLUMNS = ("seed", "threads")
 COST_COLUMNS = ("nfe", "wall_s", "fit_s", "parameter_count", "peak_memory_bytes")
-_ASKED = itemgetter("protocol", "method", "data", "dtype", "threads", "device")
+all_but_seed = itemgetter("protocol", "method", "data", "dtype", "threads", "device")
+"""What is asked of all cells of a row."""
 VALUE_COLUMNS = ("cell", "row", "seed", "metric", "part", "value", "n", "ci_low", "ci_high")
 
 
@@ -51,7 +52,7 @@ def _is_plain(value: Any) -> bool:
 
 def row_id(spec: Mapping[str, Any]) -> str:
     """Identity of a board's row: all that was asked but the seed. Sixteen hexadecimal digits."""
-    return hashlib.sha256(identity_text(list(_ASKED(spec))).encode()).hexdigest()[:16]
+    return hashlib.sha256(identity_text(list(all_but_seed(spec))).encode()).hexdigest()[:16]
 
 
 def identity_text(asked: Any) -> str:

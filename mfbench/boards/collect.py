@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfbench.boards import statistics
 from mfbench.boards.bundle import FORMAT, Bundle
-from mfbench.boards.cells import MISSING, row_id
+from mfbench.boards.cells import MISSING, all_but_seed, row_id
 from mfbench.boards.folders import named_files, names_files, without_folders
 from mfbench.errors import UserError
 from mfbench.identity import encode_float
@@ -74,12 +74,16 @@ def _records(store: Store, asked: Mapping[str, str]) -> list[dict[str, Any]]:
     timings: dict[str, list[dict[str, Any]]] = {}
     for timing in store.timings(cache_keys=asked.values()):
         timings.setdefault(timing["cache_key"], []).append(_timing(timing))
-    records = []
+    records: list[dict[str, Any]] = []
+    row, with_files, before = "", list[str](), None
     for cell_id, cache_key in asked.items():
         record = found.get(cell_id) or {"cell_id": cell_id, **specs[cell_id], **_UNANSWERED}
-        record |= {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row_id(record)}
+        if before != (now := all_but_seed(record)):  # a row's seeds follow each other
+            before, row = now, row_id(record)
+            with_files = [part for part in _PARTS if names_files(record[part])]
+        record |= {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row}
         record |= {"error": _error(record["error"]), **_costs(record)}
-        record |= {part: named_files(record[part]) for part in _PARTS if names_files(record[part])}
+        record |= {part: named_files(record[part]) for part in with_files}
         records.append(record)
     return records
 
