@@ -220,19 +220,24 @@ def test_a_batch_that_is_cut_off_or_mislabelled_is_named(root):
         _ = AnyCifar10().test
 
 
-def test_cifar_is_unpacked_from_an_archive_that_is_there(root, monkeypatch):
+@pytest.mark.parametrize("own", [True, False])
+def test_cifar_is_unpacked_and_only_a_fetched_archive_is_removed(root, monkeypatch, own):
     folder, _ = write_cifar10(root)
     archive = root / "cifar10" / "cifar-10-binary.tar.gz"
     with tarfile.open(archive, "w:gz") as opened:
         opened.add(folder, "cifar-10-batches-bin")
-    sha256 = mfbench.datasets.hashes.file_hash(archive)
     for path in folder.iterdir():
         path.unlink()
-    monkeypatch.setattr(AnyCifar10, "archive", type(Cifar10.archive)(Cifar10.archive.path, sha256))
+    elsewhere = root / "archive"
+    sha256 = mfbench.datasets.hashes.file_hash(archive)
+    if not own:
+        archive.rename(elsewhere)
+    source = type(Cifar10.archive)(Cifar10.archive.path, sha256, (elsewhere.as_uri(),))
+    monkeypatch.setattr(AnyCifar10, "archive", source)
     AnyCifar10.download(root)
     assert len(AnyCifar10().test) == 6
-    assert not archive.exists()
-    assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-bin"]
+    left = ["cifar-10-batches-bin", *(["cifar-10-binary.tar.gz"] if own else [])]
+    assert sorted(path.name for path in (root / "cifar10").iterdir()) == left
 
 
 @pytest.mark.parametrize("content", [None, b"damaged"])
