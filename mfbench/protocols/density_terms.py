@@ -38,10 +38,11 @@ from mfbench.contracts import (
     Ref,
     Value,
 )
-from mfbench.errors import ContractError, Unsupported
+from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.protocols.checked import checked_scores
 from mfbench.protocols.density_terms_figures import draw, kept
 from mfbench.protocols.density_terms_findings import findings
+from mfbench.protocols.ood_auroc import combined_placements, mean_auroc
 from mfbench.protocols.ood_part import Part
 from mfbench.protocols.ood_sets import ood_sets
 from mfbench.protocols.timed import timed_rows
@@ -114,7 +115,16 @@ class DensityTerms(EvaluationProtocol):
         for name, other in zip(names, unseen):
             values += separations(name, *pairs[name])
             values += [v for term in seen for v in alone(name, term, seen[term], other[term], resampling)]
-        return Measurement(values, scores={}, arrays=kept(sets.seen.name, seen, dict(zip(names, unseen))))
+        arrays = kept(sets.seen.name, seen, dict(zip(names, unseen)))
+        return Measurement(
+            values, scores={}, arrays=arrays, notes=without_gap(seen, dict(zip(names, unseen)))
+        )
+
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for a count below 2."""
+        count = parameters["count"]
+        if count is not None and count < 2:
+            raise UserError(f"density_terms: count = {count}: at least 2, or none for all")
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Histograms of the partial sums: a row a set, all of them in the last (Fig. 2)."""
@@ -138,19 +148,25 @@ def terms_of(method: Any, part: Part) -> Terms:
 
 
 def sums(terms: Terms) -> Terms:
-    """Partial sums, by the name of the last term in them."""
-    return dict(zip(terms, np.cumsum(list(terms.values()), axis=0)))
+    """Partial sums, by the name of the last term in them; ContractError where infinities cancel."""
+    with np.errstate(invalid="ignore"):
+        summed = dict(zip(terms, np.cumsum(list(terms.values()), axis=0)))
+    for name, values in summed.items():
+        if np.isnan(values).any():
+            raise ContractError(
+                f"density_terms: {name!r} and what is before it are infinite with opposite signs; their sum "
+                "is no number"
+            )
+    return summed
 
 
 def mean_over(pairs: Mapping[str, tuple[Terms, Terms]]) -> Value:
-    """Mean AUROC of the whole sum over the sets: V10 is shared by them, V01 is each set's own (DeLong)."""
-    whole = [(list(seen.values())[-1], list(other.values())[-1]) for seen, other in pairs.values()]
-    placed = [measures.placements(*pair) for pair in whole]
-    mean = float(np.mean([v10.mean() for v10, _ in placed]))
-    groups = [np.mean([v10 for v10, _ in placed], axis=0), *(v01 / len(placed) for _, v01 in placed)]
-    half = NORMAL * np.sqrt(sum(np.var(group, ddof=1) / len(group) for group in groups))
-    count = sum(len(group) for group in groups)
-    return Value("auroc", "", mean, count, max(0.0, mean - half), min(1.0, mean + half))
+    """Mean AUROC of the whole sum over the sets; of a single set its own interval."""
+    whole = {
+        name: (list(seen.values())[-1], list(other.values())[-1]) for name, (seen, other) in pairs.items()
+    }
+    areas = [measures.delong(*pair) for pair in whole.values()]
+    return Value("auroc", "", *mean_auroc(areas, combined_placements(whole)))
 
 
 def separations(name: str, seen: Terms, other: Terms) -> list[Value]:
@@ -183,14 +199,28 @@ def seeded(rng: torch.Generator) -> np.random.Generator:
 
 def alone(name: str, term: str, seen: Array, other: Array, rng: np.random.Generator) -> list[Value]:
     """AUROC of a term by itself, and its gap in nats, of medians, as a coupling may stretch single unseen
-    images without bound; the interval is the bootstrap's.
+    images without bound; the interval is the bootstrap's. No gap where a value is infinite.
     """
     part, count = f"{name}: {term}", len(seen) + len(other)
     area = measures.delong(seen, other)
-    gap = float(np.median(seen) - np.median(other))
     drawn = [np.median(rng.choice(x, (DRAWS, len(x))), axis=1) for x in (seen, other)]
-    low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5))
+    values = [Value("auroc_alone", part, area.value, count, area.low, area.high)]
+    if _finite(seen, other):
+        low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5))
+        gap = float(np.median(seen) - np.median(other))
+        values.append(Value("gap", part, gap, count, float(low), float(high)))
+    return values
+
+
+def without_gap(seen: Terms, unseen: Mapping[str, Terms]) -> list[str]:
+    """Notes on terms whose gap is left out."""
     return [
-        Value("auroc_alone", part, area.value, count, area.low, area.high),
-        Value("gap", part, gap, count, float(low), float(high)),
+        f"{name}: {term} is infinite for some samples: no gap"
+        for name, other in unseen.items()
+        for term in seen
+        if not _finite(seen[term], other[term])
     ]
+
+
+def _finite(*values: Array) -> bool:
+    return all(bool(np.isfinite(each).all()) for each in values)

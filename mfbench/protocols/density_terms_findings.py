@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mfbench.contracts import Record
+from mfbench.identity import canonical
 from mfbench.measures import over_seeds
 from mfbench.protocols.showing import value_of
 
@@ -16,13 +17,13 @@ LITTLE = 0.05
 
 
 def findings(records: Sequence[Record]) -> list[str]:
-    """A sentence a method and unseen set: does the first term separate, do the others change little?"""
-    groups: dict[str, list[Record]] = defaultdict(list)
+    """A sentence a method, setting and unseen set: does the first term separate, do others change little?"""
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.label].append(record)
+        groups[record.label, canonical(record.protocol_parameters)].append(record)
     return [
         _sentence(label, name, terms, group)
-        for label, group in groups.items()
+        for (label, _), group in groups.items()
         for name, terms in _terms(group[0]).items()
         if len(terms) > 1
     ]

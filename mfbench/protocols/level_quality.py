@@ -43,7 +43,14 @@ from mfbench.protocols.draws import Streams
 from mfbench.protocols.energy import energy_to
 from mfbench.protocols.kernel import Kernel, kernel_to, require_features
 from mfbench.protocols.level_figures import draw_generations, kept_pairs
-from mfbench.protocols.levels import at_level, check_levels, enlarged, require_images, shape_at
+from mfbench.protocols.levels import (
+    at_level,
+    check_levels,
+    enlarged,
+    require_images,
+    require_levels,
+    shape_at,
+)
 from mfbench.protocols.sample_features import features_of
 
 if TYPE_CHECKING:
@@ -102,6 +109,11 @@ class LevelQuality(EvaluationProtocol):
             arrays |= kept_pairs(real, samples, level)
         return Measurement(values, scores, arrays)
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for levels that no images have, a temperature below 0 and counts below 3."""
+        require_levels(parameters["levels"], _WHO)
+        check_numbers(parameters["temperature"], parameters["count"])
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Held-out images and samples, level by level (Fig. 3 B)."""
         return draw_generations(records, arrays)
@@ -116,13 +128,18 @@ def check(
         raise Unsupported(f"{type(method).__name__} does not generate by level")
     require_features(features, _WHO)
     check_levels(levels, data.shape, _WHO)
-    if not temperature >= 0 or count < 3:
-        raise UserError(f"{_WHO}: temperature = {temperature}, count = {count}: at least 0 and 3")
+    check_numbers(temperature, count)
     if 2 * count > len(data.test):
         raise Unsupported(
             f"{count} held-out images and {count} others for the floor are asked for, but the test split "
             f"holds {len(data.test)}"
         )
+
+
+def check_numbers(temperature: float, count: int) -> None:
+    """UserError for numbers that make no sense whatever the data and the method are."""
+    if not temperature >= 0 or count < 3:
+        raise UserError(f"{_WHO}: temperature = {temperature}, count = {count}: at least 0 and 3")
 
 
 def generated(

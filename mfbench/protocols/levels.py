@@ -19,12 +19,15 @@ def require_images(data: Dataset, who: str) -> None:
         )
 
 
-def check_levels(levels: Sequence[int], shape: Sequence[int], who: str) -> None:
-    """UserError where none is asked for, or one is named twice or below 1; Unsupported where sides do not
-    halve so often.
-    """
+def require_levels(levels: Sequence[int], who: str) -> None:
+    """UserError where none is asked for, or one is named twice or below 1."""
     if not levels or len(set(levels)) < len(levels) or min(levels) < 1:
         raise UserError(f"{who}: levels = {list(levels)}: whole numbers from 1, the full size, each once")
+
+
+def check_levels(levels: Sequence[int], shape: Sequence[int], who: str) -> None:
+    """As `require_levels`; Unsupported where sides do not halve so often."""
+    require_levels(levels, who)
     for level in levels:
         shape_at(shape, level)
 

@@ -35,7 +35,7 @@ from mfbench.contracts import (
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.checked import checked_samples
 from mfbench.protocols.level_figures import draw_reconstructions, kept_pairs
-from mfbench.protocols.levels import at_level, check_levels, require_images, shape_at
+from mfbench.protocols.levels import at_level, check_levels, require_images, require_levels, shape_at
 from mfbench.protocols.likeness import LPIPS, SSIM, decibels, likeness, mean_value
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class Reconstruction(EvaluationProtocol):
             arrays |= kept_pairs(original, found, level)
         return Measurement(values, scores, arrays, notes=notes)
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for levels that no images have, and for fewer than two images."""
+        require_levels(parameters["levels"], _WHO)
+        require_two(parameters["count"], _WHO)
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Images and their reconstructions in pairs, level by level (Fig. 3 A)."""
         return draw_reconstructions(records, arrays)
@@ -104,11 +109,16 @@ class Reconstruction(EvaluationProtocol):
 
 def tested(data: Dataset, count: int | None, who: str) -> Tensor:
     """The first `count` images of the test split; UserError for fewer than two, Unsupported for too many."""
-    if count is not None and count < 2:
-        raise UserError(f"{who}: count = {count}: at least 2")
+    require_two(count, who)
     if count is not None and count > len(data.test):
         raise Unsupported(f"{count} images are asked for, but the test split holds {len(data.test)}")
     return data.test.x[:count]
+
+
+def require_two(count: int | None, who: str) -> None:
+    """UserError for fewer than two images: they have no interval."""
+    if count is not None and count < 2:
+        raise UserError(f"{who}: count = {count}: at least 2")
 
 
 def reconstructed(method: Reconstructor, x: Tensor, level: int) -> Tensor:

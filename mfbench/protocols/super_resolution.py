@@ -133,6 +133,10 @@ class SuperResolution(EvaluationProtocol):
         scores = {"samples": distance.samples, "held_out": distance.held_out}
         return Measurement(values, scores, kept(low, originals, made), notes=notes)
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for a factor, a temperature and counts that no images have."""
+        check_numbers(*(parameters[name] for name in ("factor", "temperature", "count", "draws")))
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Small images, originals, and what each method made of them (Fig. 4)."""
         return draw(records, arrays)
@@ -155,12 +159,7 @@ def check(
     require_images(data, _WHO)
     if not isinstance(method, SuperResolver):
         raise Unsupported(f"{type(method).__name__} does not super-resolve")
-    if factor < 2 or factor & (factor - 1):
-        raise UserError(f"{_WHO}: factor = {factor}: a power of 2, from 2")
-    if not temperature >= 0 or count < 3 or draws < 1:
-        raise UserError(
-            f"{_WHO}: temperature = {temperature}, count = {count}, draws = {draws}: at least 0, 3 and 1"
-        )
+    check_numbers(factor, temperature, count, draws)
     require_features(features, _WHO)
     if judge is not None and not isinstance(judge, PredictsAttributes):
         raise UserError(
@@ -172,6 +171,16 @@ def check(
         raise Unsupported(
             f"{count} images to super-resolve and {count} others to compare them with are asked for, but the "
             f"test split holds {len(data.test)}"
+        )
+
+
+def check_numbers(factor: int, temperature: float, count: int, draws: int) -> None:
+    """UserError for numbers that make no sense whatever the data and the method are."""
+    if factor < 2 or factor & (factor - 1):
+        raise UserError(f"{_WHO}: factor = {factor}: a power of 2, from 2")
+    if not temperature >= 0 or count < 3 or draws < 1:
+        raise UserError(
+            f"{_WHO}: temperature = {temperature}, count = {count}, draws = {draws}: at least 0, 3 and 1"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mfbench import DataSpec, HasDensityTerms, Likelihood, Ref, Unsupported, UserError
+from mfbench import DataSpec, GenerativeModel, HasDensityTerms, Likelihood, Ref, Unsupported, UserError
 from mfbench_flows.arguments import require_at_least
 from mfbench_flows.hierarchical_flow import HierarchicalFlow
 from mfbench_flows.hierarchy_densities import (
@@ -44,7 +44,8 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
         mode: Literal["paper", "exact"] = "exact",
     ) -> None:
         require_at_least(_NAME, 1, level=level)
-        if isinstance(generator, HierarchicalFlow):  # before anything is fitted
+        if isinstance(generator, GenerativeModel):  # before anything is fitted
+            _require_flow(generator)
             generator.require_level(level)
             if density == "log_px":
                 _require_fewer_codes_than_pixels(generator, level, mode)
@@ -55,8 +56,7 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
         self.bound = "exact" if (density, mode, level) == ("log_px", "exact", 1) else "score"  # type: ignore[misc]
 
     def build(self, spec: DataSpec) -> None:
-        if not isinstance(self.generator, HierarchicalFlow):
-            raise UserError(f"{_NAME}: generator = {self.generator!r}; the generator {_NAME} is needed")
+        _require_flow(self.generator)
         if self.density == "log_px":
             self._require_fewer_codes_than_pixels()
 
@@ -96,6 +96,7 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
 
     def _terms(self, x: Tensor) -> dict[str, Tensor]:
         hierarchy, level = self.generator.hierarchy, self.level
+        self.generator.require_images(x)
         x = self.generator.space.to_model(x)
         if self.density != "log_px":
             terms = code_terms(hierarchy, hierarchy.encode(x, level), level, one=True)
@@ -108,6 +109,11 @@ class HierarchicalFlowDensity(Likelihood, HasDensityTerms):
             volume = -decoder_volume(hierarchy, codes, level)
         scale = self.generator.space.log_det(numbers)
         return code_terms(hierarchy, codes, level) | {AUTOENCODERS: volume + scale}
+
+
+def _require_flow(generator: object) -> None:
+    if not isinstance(generator, HierarchicalFlow):
+        raise UserError(f"{_NAME}: generator = {type(generator).__name__}; the generator {_NAME} is needed")
 
 
 def _require_fewer_codes_than_pixels(flow: HierarchicalFlow, level: int, mode: str) -> None:

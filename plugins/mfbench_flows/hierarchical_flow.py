@@ -18,7 +18,7 @@ from mfbench import (
     SuperResolver,
     UserError,
 )
-from mfbench_flows.arguments import require_at_least, require_positive
+from mfbench_flows.arguments import require_at_least, require_finite, require_positive, require_shape
 from mfbench_flows.hierarchy import Hierarchy
 from mfbench_flows.pixels import ModelSpace
 from mfbench_flows.randomness import seed_from, weights_from
@@ -121,6 +121,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
         x = data.train.x
+        require_finite(_NAME, x)
         self._make(seed_from(rng), x.device, x.dtype)
         self.space.set_to(x)
         hierarchy, total = self.hierarchy, 2 * self.iterations
@@ -188,6 +189,10 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         if not least <= level <= self.levels:
             raise UserError(f"{_NAME}: {name} = {level}: between {least} and {self.levels} (levels)")
 
+    def require_images(self, x: Tensor) -> None:
+        """UserError where x is not of full-size images."""
+        require_shape(_NAME, x, self.hierarchy.shapes[0])
+
     def sample(self, count: int, *, rng: torch.Generator) -> Tensor:
         return self.generate(count, 1, self.temperature, rng=rng)
 
@@ -208,6 +213,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         and all coarser ones (Fig. 3 A); `at_level` gives what it is compared with.
         """
         self.require_level(level)
+        self.require_images(x)
         images = []
         for part in torch.split(self.space.to_model(x), _ROWS):
             images.append(self.hierarchy.decode(self.hierarchy.encode(part, level), level)[0])
@@ -216,6 +222,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
     def at_level(self, x: Tensor, level: int) -> Tensor:
         """x_level of full-size images: the means of blocks."""
         self.require_level(level)
+        self.require_images(x)
         return self.hierarchy.at_level(x, level)
 
     @torch.no_grad()
@@ -229,11 +236,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
         its size.
         """
         self.require_level(from_level, "from_level", 2)
-        shape = self.hierarchy.shapes[from_level - 1]
-        if tuple(x_low.shape[1:]) != shape:
-            raise UserError(
-                f"{_NAME}: images of level {from_level} have shape {shape}, not {tuple(x_low.shape[1:])}"
-            )
+        require_shape(_NAME, x_low, self.hierarchy.shapes[from_level - 1], from_level)
         images = []
         for low in torch.split(self.space.to_model(x_low), _ROWS):
             z = [self._noise(len(low), i, temperature, rng) for i in range(1, from_level)]
@@ -242,6 +245,7 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
 
     def _noise(self, count: int, level: int, temperature: float, rng: torch.Generator) -> Tensor:
         """z_level, (count, d)."""
+        require_at_least(_NAME, 0, temperature=temperature)
         shape = (count, self.hierarchy.code_size(level))
         dtype = self.space.scale.dtype
         return temperature * torch.randn(shape, generator=rng, dtype=dtype, device=rng.device)
@@ -260,5 +264,5 @@ class HierarchicalFlow(GenerativeModel, Reconstructor, SuperResolver, GeneratesL
 
 def _like(code: Tensor, rng: torch.Generator) -> Tensor:
     """Normal noise with the standard deviations that the code's channels have in this batch."""
-    spread = code.std(dim=(0, 2, 3), keepdim=True)
+    spread = code.std(dim=(0, 2, 3), correction=0, keepdim=True)
     return spread * torch.randn(code.shape, generator=rng, dtype=code.dtype, device=code.device)

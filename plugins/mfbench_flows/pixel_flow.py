@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mfbench import Dataset, DataSpec, GenerativeModel, Likelihood, Progress, UserError
-from mfbench_flows.arguments import require_at_least, require_positive
+from mfbench_flows.arguments import require_at_least, require_finite, require_positive, require_shape
 from mfbench_flows.pixels import ModelSpace, dequantised
 from mfbench_flows.randomness import required, seed_from, weights_from
 from mfbench_flows.sizes import Shape, image_shape
@@ -84,6 +84,7 @@ class PixelFlow(GenerativeModel):
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
         x = data.train.x
+        require_finite(self.name, x)
         self._make(seed_from(rng), x.device, x.dtype)
         self.space.set_to(x)
         levels = self.grey_levels if self.dequantise else None
@@ -102,7 +103,11 @@ class PixelFlow(GenerativeModel):
         self.networks.eval().requires_grad_(False)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log-density, (n,) nats, of images x (n, c, h, w); differentiable."""
+        """Exact log-density, (n,) nats, of images x (n, c, h, w); differentiable.
+
+        UserError for images of another shape.
+        """
+        require_shape(self.name, x, self.shape)
         return self.flow.log_prob(self.space.to_model(x)) + self.space.log_det(x[0].numel())
 
     @torch.no_grad()
@@ -131,15 +136,20 @@ class PixelFlowDensity(Likelihood):
 
     def __init__(self, generator: Any, dequantisations: int) -> None:
         require_at_least(self.model.name, 0, dequantisations=dequantisations)
+        if isinstance(generator, GenerativeModel):  # before anything is fitted
+            self._require_flow(generator)
         self.generator = generator
         self.dequantisations = dequantisations
         if dequantisations:
             self.bound = "lower"  # type: ignore[misc]
 
     def build(self, spec: DataSpec) -> None:
-        if not isinstance(self.generator, self.model):
-            name = self.model.name
-            raise UserError(f"{name}: generator = {self.generator!r}; the generator {name} is needed")
+        self._require_flow(self.generator)
+
+    def _require_flow(self, generator: object) -> None:
+        if not isinstance(generator, self.model):
+            name, found = self.model.name, type(generator).__name__
+            raise UserError(f"{name}: generator = {found}; the generator {name} is needed")
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, *, rng: torch.Generator | None = None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mfbench import GeneratesLevels, Ref, SuperResolver, UserError
-from mfbench_flows.arguments import require_at_least
+from mfbench_flows.arguments import require_at_least, require_shape
 from mfbench_flows.pixel_flow import ROWS, PixelFlow, PixelFlowDensity
 from mfbench_flows.sizes import Shape
 from mfbench_flows.wavelet_pyramid import WaveletPyramid
@@ -63,6 +63,7 @@ class WaveletFlow(PixelFlow, SuperResolver, GeneratesLevels):
         that go on from them. z ~ N(0, temperature^2 I).
         """
         shape = self._shape_of(level, "level", 1)
+        require_at_least(self.name, 0, temperature=temperature)
         dtype = self.space.scale.dtype
         z = torch.randn(count, math.prod(shape), generator=rng, dtype=dtype, device=rng.device)
         parts = torch.split(temperature * z, ROWS)
@@ -78,11 +79,8 @@ class WaveletFlow(PixelFlow, SuperResolver, GeneratesLevels):
         `from_level` = 2 for half size, 3 for a quarter, ..., `levels` + 1; z ~ N(0, temperature^2 I).
         UserError where there is no such level, or x_low has not its size.
         """
-        shape = self._shape_of(from_level, "from_level", 2)
-        if x_low.shape[1:] != shape:
-            raise UserError(
-                f"wavelet_flow: images of level {from_level} have shape {shape}, not {tuple(x_low.shape[1:])}"
-            )
+        require_shape(self.name, x_low, self._shape_of(from_level, "from_level", 2), from_level)
+        require_at_least(self.name, 0, temperature=temperature)
         low = self.pyramid.gains[from_level - 1] * self.space.to_model(x_low)
         size = (len(low), math.prod(self.shape) - low[0].numel())
         z = temperature * torch.randn(size, generator=rng, dtype=low.dtype, device=low.device)

@@ -22,14 +22,12 @@ class Projected(GenerativeModel, SuperResolver):
     """
 
     def __init__(self, generator: Annotated[Ref, "generator"] = "bicubic") -> None:
+        if isinstance(generator, GenerativeModel):  # before anything is fitted
+            _require_resolver(generator)
         self.generator = generator
 
     def build(self, spec: DataSpec) -> None:
-        if not isinstance(self.generator, SuperResolver):
-            raise UserError(
-                f"projected: generator = {type(self.generator).__name__} does not super-resolve; one that "
-                "does is right (hierarchical_flow, wavelet_flow, bicubic)"
-            )
+        _require_resolver(self.generator)
 
     def fit(self, data: object, *, rng: torch.Generator, progress: object) -> None:
         """Nothing to learn."""
@@ -45,6 +43,14 @@ class Projected(GenerativeModel, SuperResolver):
         """Full-size images whose block means are x_low, which is in [0, 1], to rounding."""
         made = self.generator.super_resolve(x_low, from_level, temperature, rng=rng)
         return onto_means(made, x_low)
+
+
+def _require_resolver(generator: object) -> None:
+    if not isinstance(generator, SuperResolver):
+        raise UserError(
+            f"projected: generator = {type(generator).__name__} does not super-resolve; one that "
+            "does is right (hierarchical_flow, wavelet_flow, bicubic)"
+        )
 
 
 def onto_means(x: Tensor, means: Tensor) -> Tensor:
