@@ -10,9 +10,9 @@ import torch
 from protocol_fakes import Normal, QualityClock, seeded
 
 from mfbench.contracts import HasDensityTerms, Likelihood, Record
-from mfbench.errors import ContractError, Unsupported
+from mfbench.errors import ContractError, Unsupported, UserError
 from mfbench.measures import auroc, placements
-from mfbench.protocols.density_terms import DensityTerms, change, sums
+from mfbench.protocols.density_terms import DensityTerms, change, mean_over, sums
 
 PLACE, NOISE = "log p(z)", "log |det|"
 
@@ -83,17 +83,66 @@ def test_the_interval_of_a_change_covers():
     assert 180 <= inside <= 199
 
 
+def test_the_mean_over_one_set_is_that_set_with_its_interval():
+    for far in (1.5, 30.0):  # at 30 nothing overlaps, and the interval is not a point
+        found = measured(Terms(), against=[Normal(far, name="far")], near=None, count=40)
+        whole = by_part(found, "auroc")
+        mean, own = whole[""], whole[f"far: {NOISE}"]
+        assert (mean.value, mean.ci_low, mean.ci_high) == pytest.approx((own.value, own.ci_low, own.ci_high))
+        assert mean.ci_low < mean.ci_high
+
+
+def test_the_interval_of_the_mean_covers():
+    """Of 60 samples each, 300 times: where the AUROC is .92 a normal interval holds it less often."""
+    rng, inside = np.random.default_rng(0), 0
+    truth = float(torch.distributions.Normal(0.0, 1.0).cdf(torch.tensor(2.0 / math.sqrt(2))))
+    for _ in range(300):
+        pairs = {
+            name: ({PLACE: rng.normal(size=60) + 2}, {PLACE: rng.normal(size=60)}) for name in ("a", "b")
+        }
+        value = mean_over({name: (pairs["a"][0], other) for name, (_, other) in pairs.items()})
+        inside += value.ci_low < truth < value.ci_high
+    assert 275 <= inside <= 297
+
+
+def test_only_the_first_samples_count():
+    assert {v.n for v in measured(Terms(), count=100).values if v.part} == {200}
+
+
+def test_infinite_terms_have_no_gap_and_do_not_cancel():
+    class Infinite(Terms):
+        def density_terms(self, x):
+            return {PLACE: torch.where(x[:, 0] > 3, -torch.inf, -x[:, 0]), NOISE: x[:, 1]}
+
+    found = measured(Infinite())
+    assert sorted(by_part(found, "gap")) == [f"far: {NOISE}", f"near: {NOISE}"]
+    assert f"far: {PLACE} is infinite for some samples: no gap" in found.notes
+
+    class Cancelling(Infinite):
+        def density_terms(self, x):
+            terms = super().density_terms(x)
+            return terms | {NOISE: -terms[PLACE]}
+
+    with pytest.raises(ContractError, match="infinite with opposite signs"):
+        measured(Cancelling())
+
+
+def test_counts_without_an_interval_are_refused():
+    with pytest.raises(UserError, match="density_terms: count = 1: at least 2"):
+        DensityTerms().check_parameters(against=[], near=None, count=1)
+
+
 def test_sums_are_in_order():
     terms = {"a": np.array([1.0, 2.0]), "b": np.array([10.0, 20.0])}
     assert {name: list(each) for name, each in sums(terms).items()} == {"a": [1, 2], "b": [11, 22]}
 
 
-def as_records(measurement, label="flow"):
+def as_records(measurement, label="flow", **setting):
     return [
         Record(
             method="flow",
             parameters={},
-            protocol_parameters={},
+            protocol_parameters=setting,
             data="normal",
             seed=0,
             role="method",
@@ -116,6 +165,19 @@ def test_the_claim_is_told_as_it_comes_out(method, said):
     assert len(sentences) == 2
     for sentence in sentences:
         assert all(text in sentence for text in said), sentence
+
+
+def test_settings_of_one_method_are_told_apart():
+    """Two runs of a suite, each with a set of its own."""
+    first = as_records(measured(Terms(weight=0.1), near=None), setting="a")
+    second = as_records(measured(Terms(weight=0.1), against=[Normal(2.5, name="farther")]), setting="b")
+    sentences = DensityTerms().findings([*first, *second])
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "flow against far",
+        "flow against near",
+        "flow against farther",
+    ]
+    assert not any("nan" in sentence for sentence in sentences)
 
 
 def test_it_draws_a_row_a_set_and_all_in_the_last():

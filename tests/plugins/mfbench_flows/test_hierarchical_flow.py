@@ -8,6 +8,7 @@ import pytest
 import torch
 from flow_fakes import Stripes, fitted, seeded
 from mfbench_flows.glow import Glow
+from mfbench_flows.glow_steps import GlowSteps
 from mfbench_flows.hierarchical_density import HierarchicalFlowDensity
 from mfbench_flows.hierarchical_flow import HierarchicalFlow
 from mfbench_flows.hierarchy_densities import log_px_exact, log_px_paper
@@ -117,6 +118,13 @@ def test_generation_by_level(model):
     assert torch.equal(cold[0], cold[1])
 
 
+def test_samples_are_at_the_temperature_of_the_flow(model, data):
+    cold = make(temperature=0.5)
+    cold.build(data.spec())
+    cold.load_state_dict(model.state_dict())
+    assert torch.equal(cold.sample(3, rng=seeded()), model.generate(3, 1, 0.5, rng=seeded()))
+
+
 def test_samples_have_the_brightness_of_the_data(model, data):
     samples = model.sample(200, rng=seeded())
     assert float(samples.mean()) == pytest.approx(float(data.train.x.mean()), abs=0.1)
@@ -141,6 +149,8 @@ def test_super_resolution_sees_the_small_image(model, data):
     others = (avg_pool2d(found, 2) - low.roll(1, 0)).square().mean()
     assert float(own) < 0.6 * float(others)
     assert not torch.equal(found, model.super_resolve(low, 2, 0.5, rng=seeded(1)))
+    frozen = model.super_resolve(low, 2, 0.0, rng=seeded())
+    assert torch.equal(frozen, model.super_resolve(low, 2, 0.0, rng=seeded(1)))
 
 
 def test_state_round_trip(model, data):
@@ -244,6 +254,86 @@ def test_sizes_and_shapes_are_told(data):
         make(levels=3).build(DataSpec(shape=(1, 28, 28), train_count=3))
 
 
+def test_steps_are_by_level(data):
+    """The last number holds for the levels that come after it, too."""
+    model = make(levels=3, steps=[3, 1])
+    model.build(data.spec())
+    counts = [
+        [len(m.couplings) for m in model.hierarchy.flow(level).modules() if isinstance(m, GlowSteps)]
+        for level in (1, 2, 3)
+    ]
+    assert counts == [[3], [1], [1]]
+
+
+def test_first_codes_have_mean_0_and_variance_1_behind_the_first_layer(data):
+    """ActNorm's start (Kingma and Dhariwal 2018), with the images that `fit` draws first."""
+    model, x = fitted(make(iterations=0, dequantise=False, batch_size=200), data), data.train.x
+    latents = model.hierarchy.latents(model.hierarchy.encode(model.space.to_model(x)))
+    for z, _ in latents:
+        assert float(z.mean()) == pytest.approx(0, abs=0.2)
+        assert float(z.var()) == pytest.approx(1, abs=0.3)
+
+
+def test_flows_are_weighed_by_their_number_of_dimensions(model, data):
+    """Eq. 5: sum_i -E log p(y_i) / d_i, with the log-densities that the likelihood gives."""
+    x = data.test.x
+    expected = sum(
+        -float(HierarchicalFlowDensity(model, "log_py", level).score(x).mean())
+        / model.hierarchy.code_size(level)
+        for level in (1, 2)
+    )
+    assert float(model._code_losses(model.space.to_model(x))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pixels_are_dequantised_unless_they_are_continuous(data):
+    seen = []
+
+    class Watched(HierarchicalFlow):
+        def _squared_errors(self, x, rng):
+            seen.append(self.space.to_data(x))
+            return super()._squared_errors(x, rng)
+
+    for dequantise in (True, False):
+        fitted(Watched(**{**TINY, "iterations": 1, "dequantise": dequantise}), data)
+    with_noise, without = ((255 * x - (255 * x).round()).abs().max() for x in seen)
+    stored = (255 * data.train.x - (255 * data.train.x).round()).abs().max()
+    assert float(without) <= float(stored) + 1e-3
+    noisy = {float(v) for v in seen[0].flatten()[:20]} - {float(v) for v in data.train.x.unique()}
+    assert float(with_noise) > 0.1
+    assert len(noisy) > 10
+
+
+def test_noise_on_a_single_number_a_channel_is_none(data):
+    """Not NaN, for which the learning rate was blamed."""
+    fitted(make(levels=1, code_halvings=3, batch_size=1, code_noise=0.3, iterations=2), data)
+
+
+def test_training_images_that_are_not_finite_are_told(data):
+    class Broken(Stripes):
+        def make_split(self, split):
+            found = super().make_split(split)
+            found.x[1, 0, 0, 0] = math.nan
+            return found
+
+    for method in (make(), Glow(iterations=1)):
+        with pytest.raises(UserError, match=r"1 of \d+ training images hold NaN or infinite values"):
+            fitted(method, Broken())
+
+
+def test_images_of_another_size_are_told(model, data):
+    x = torch.rand(2, 1, 16, 16)
+    for call in (
+        lambda: model.reconstruct(x, 1),
+        lambda: model.at_level(x, 2),
+        lambda: HierarchicalFlowDensity(model, "log_py").score(x),
+        lambda: HierarchicalFlowDensity(model, "log_px").density_terms(x),
+    ):
+        with pytest.raises(UserError, match=r"images of level 1 have shape \(1, 8, 8\), not \(1, 16, 16\)"):
+            call()
+    with pytest.raises(UserError, match="temperature = -1"):
+        model.super_resolve(avg_pool2d(data.test.x, 2), 2, -1.0, rng=seeded())
+
+
 def test_levels_that_are_not_there_are_told(model, data):
     x = data.test.x
     for call in (
@@ -287,5 +377,7 @@ def test_more_latent_than_pixel_dimensions_of_these_images_are_refused(mode):
 
 
 def test_another_generator_is_refused(data):
-    with pytest.raises(UserError, match="the generator hierarchical_flow is needed"):
-        HierarchicalFlowDensity(Glow()).build(data.spec())
+    with pytest.raises(UserError, match="generator = Glow; the generator hierarchical_flow is needed"):
+        HierarchicalFlowDensity(Glow())  # before it is fitted
+    with pytest.raises(UserError, match="generator = str; the generator hierarchical_flow is needed"):
+        HierarchicalFlowDensity().build(data.spec())
