@@ -75,10 +75,11 @@ def _records(store: Store, asked: Mapping[str, str]) -> list[dict[str, Any]]:
     for timing in store.timings(cache_keys=asked.values()):
         timings.setdefault(timing["cache_key"], []).append(_timing(timing))
     records: list[dict[str, Any]] = []
-    row, with_files, before = "", list[str](), None
+    row, with_files, before = "", list[str](), ""
     for cell_id, cache_key in asked.items():
         record = found.get(cell_id) or {"cell_id": cell_id, **specs[cell_id], **_UNANSWERED}
-        if before != (now := all_but_seed(record)):  # a row's seeds follow each other
+        # A row's seeds follow each other. By what is written: 1, 1.0 and true are equal, and not the same.
+        if before != (now := repr(all_but_seed(record))):
             before, row = now, row_id(record)
             with_files = [part for part in _PARTS if names_files(record[part])]
         record |= {"cache_key": cache_key, "timings": timings.get(cache_key, []), "row": row}
