@@ -93,14 +93,12 @@ def test_the_mean_over_one_set_is_that_set_with_its_interval():
 
 
 def test_the_interval_of_the_mean_covers():
-    """Of 60 samples each, 300 times: where the AUROC is .92 a normal interval holds it less often."""
+    """Of 20 samples each, 300 times; an interval that is normal in the AUROC itself holds its .96 in 246."""
     rng, inside = np.random.default_rng(0), 0
-    truth = float(torch.distributions.Normal(0.0, 1.0).cdf(torch.tensor(2.0 / math.sqrt(2))))
+    truth = float(torch.distributions.Normal(0.0, 1.0).cdf(torch.tensor(2.5 / math.sqrt(2))))
     for _ in range(300):
-        pairs = {
-            name: ({PLACE: rng.normal(size=60) + 2}, {PLACE: rng.normal(size=60)}) for name in ("a", "b")
-        }
-        value = mean_over({name: (pairs["a"][0], other) for name, (_, other) in pairs.items()})
+        seen = {PLACE: rng.normal(size=20) + 2.5}
+        value = mean_over({name: (seen, {PLACE: rng.normal(size=20)}) for name in ("a", "b")})
         inside += value.ci_low < truth < value.ci_high
     assert 275 <= inside <= 297
 
