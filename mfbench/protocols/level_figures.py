@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfbench.contracts import Record
+from mfbench.identity import canonical
 from mfbench.protocols import style
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
 from mfbench.protocols.showing import Kept, in_lines, one_of_each, seeds_of, value_of
@@ -71,21 +72,32 @@ def _draw(
     figure, axes = style.new_figure(len(rows), DRAWN, panel=PANEL)
     for ax in axes.flat:
         style.plain(ax)
+    apart = _varying([record for record, _ in shown])
     for line, (record, kept, level) in zip(axes, rows):
         images = arranged(kept[f"original:{level}"], kept[f"made:{level}"])
         for ax, image in zip(line, images):
             show(ax, mosaic(image[None], 1))
         first = level == levels_of(kept)[0]
-        _side(line[0], record, level, first)
+        _side(line[0], record, level, first, apart)
     style.heading(figure, f"{seeds_of(record for record, _ in shown)}; {said}")
     return {name: figure}
 
 
-def _side(ax: Axes, record: Record, level: int, first: bool) -> None:
-    """The method's name at its first row, then the level with its primary number."""
+def _varying(records: Sequence[Record]) -> list[str]:
+    """The plain protocol parameters of which the records have different values: they tell blocks apart."""
+    asked: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.protocol_parameters.items():
+            if isinstance(value, bool | int | float | str | None):
+                asked.setdefault(name, set()).add(canonical(value))
+    return sorted(name for name, values in asked.items() if len(values) > 1)
+
+
+def _side(ax: Axes, record: Record, level: int, first: bool, apart: Sequence[str]) -> None:
+    """At a method's first row its name and what tells its blocks apart, then the level with its number."""
     part = "" if first else f"level {level}"
-    numbers = _numbers(record, part)
-    text = "\n".join([*([in_lines(record.label)] if first else []), f"level {level}", *numbers])
+    about = [in_lines(record.label), *(f"{name} {record.protocol_parameters.get(name)}" for name in apart)]
+    text = "\n".join([*(about if first else []), f"level {level}", *_numbers(record, part)])
     ax.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
 
 

@@ -98,3 +98,12 @@ def test_figure():
         torch.from_numpy(measurement.arrays["made:2"]).float(),
         (avg_pool2d(DATA.val.x[:8], 2) * 255).round(),
     )
+
+
+def test_blocks_of_one_method_are_told_apart_by_what_differs():
+    measurement = measure(REAL)
+    records = [record_of(measurement, "real", temperature=t, count=100) for t in (0.7, 1.0)]
+    (figure,) = LevelQuality().draw(records, [measurement.arrays] * 2).values()
+    named = [text for ax in figure.axes if (text := ax.get_ylabel()).startswith("real")]
+    assert [text.split("\n")[1] for text in named] == ["temperature 0.7", "temperature 1.0"]
+    assert not any("count" in text for text in named)
