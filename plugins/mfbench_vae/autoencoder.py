@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from mfbench import Dataset, DataSpec, Disentangler, Progress, Unsupported
 from mfbench_vae.arguments import above_zero, at_least
+from mfbench_vae.decoders import Decoder, Drawing, make_decoder
 from mfbench_vae.distortion import distorted
-from mfbench_vae.networks import Encoder, Halves, Network, initialise, make_decoder, make_encoder
+from mfbench_vae.networks import Encoder, Halves, Network, initialise, make_encoder
 from mfbench_vae.pixels import Bernoulli, Gaussian, Pixels, make_law
 from mfbench_vae.randomness import weights_from
 from mfbench_vae.training import Batch, shuffled_rows, train
@@ -32,7 +33,7 @@ class HasCode(Disentangler):
 class Autoencoder(HasCode):
     """Encoder, decoder and an objective, for images.
 
-    network: see `networks`; `width` units a layer of an "mlp", `channels` at
+    network: see `networks`; decoder: see `decoders`; `width` units a layer of an "mlp", `channels` at
     half size of a "conv", doubled with every level. pixels: p(x | z), with `pixel_std` where it is Gaussian.
     iterations: steps of Adam on `batch_size` images, of each of the `restarts`; the restart with the lowest
     `objective` on the validation images is kept, for which no label is read. distortion: in training the
@@ -41,6 +42,7 @@ class Autoencoder(HasCode):
     """
 
     network: Network = "auto"
+    decoder: Drawing = "auto"
     width: int = 512
     channels: int = 16
     pixels: Pixels = "bernoulli"
@@ -167,15 +169,15 @@ class Autoencoder(HasCode):
 
     # -- the rest -----------------------------------------------------------------------------------------
 
-    def encoder(self, outputs: int, *, blocks: int = 1) -> Encoder | Halves:
+    def new_encoder(self, outputs: int, *, blocks: int = 1) -> Encoder | Halves:
         """A new encoder of the family."""
         shape, sizes = self.spec.shape, {"width": self.width, "channels": self.channels}
         return make_encoder(self.network, shape, outputs, blocks=blocks, **sizes)
 
-    def decoder(self, inputs: int) -> nn.Sequential:
+    def new_decoder(self, inputs: int) -> Decoder:
         """A new decoder of the family."""
         shape, sizes = self.spec.shape, {"width": self.width, "channels": self.channels}
-        return make_decoder(self.network, shape, inputs, **sizes)
+        return make_decoder(self.network, shape, inputs, drawing=self.decoder, **sizes)
 
     def spread(self, x: Tensor, mean: Tensor, std: Tensor) -> None:
         """Make the encoder's first outputs uncorrelated on x, with this mean and standard deviation (d,)."""
@@ -201,6 +203,7 @@ class Autoencoder(HasCode):
         for module in (*self.networks.modules(), *self.critics.modules()):
             if isinstance(module, Encoder):
                 module.standardise(first)
+        cast(Decoder, self.networks["decoder"]).start(self.law.outputs(first.mean(0)))
         self.prepare(first)
         train(
             self.networks,

@@ -45,7 +45,7 @@ class DCVAE(Variational):
         above_zero(self._registered, temperature=self.temperature)
 
     def make_critics(self, attributes: Tensor | None) -> nn.ModuleDict:
-        return nn.ModuleDict({"critic": Critic(self.encoder(_FEATURES))})
+        return nn.ModuleDict({"critic": Critic(self.new_encoder(_FEATURES))})
 
     def penalty(self, q: Posterior, z: Tensor, batch: Batch) -> Tensor:
         return q.divergence().sum(1).mean()

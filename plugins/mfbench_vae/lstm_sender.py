@@ -36,8 +36,11 @@ class LSTMSender(Autoencoder):
         above_zero(self._registered, temperature=self.temperature)
 
     def make_networks(self) -> nn.ModuleDict:
-        networks = {"encoder": self.encoder(self.hidden), "speaker": Speaker(self.hidden, self.vocabulary)}
-        return nn.ModuleDict({**networks, "decoder": self.decoder(self.length * self.vocabulary)})
+        networks = {
+            "encoder": self.new_encoder(self.hidden),
+            "speaker": Speaker(self.hidden, self.vocabulary),
+        }
+        return nn.ModuleDict({**networks, "decoder": self.new_decoder(self.length * self.vocabulary)})
 
     def objective(self, batch: Batch) -> Tensor:
         thought = self.networks["encoder"](batch.seen)

@@ -1,8 +1,8 @@
-"""The encoders and decoders, the same for every method: only the objectives differ.
+"""The encoders, the same for every method: only the objectives differ. What decodes is in `decoders`.
 
 Small images have fully connected layers, larger ones convolutions with a residual block (He et al. 2016) at
-the smallest of their sizes, where it costs least. Decoders have half of the encoders' channels. Nothing is
-normalised over a batch, so that a code depends on its own image alone.
+the smallest of their sizes, where it costs least. Nothing is normalised over a batch, so that a code depends
+on its own image alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, silu
+from torch.nn.functional import silu
 
 from mfbench import Unsupported
 
@@ -120,46 +120,22 @@ class Residual(nn.Module):
         return cast(Tensor, x + self.second(silu(self.first(silu(x)))))
 
 
-class Finish(nn.Module):
-    """A convolution to four values a pixel and channel, which become 2 x 2 pixels; cut to `size`."""
-
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-        self.conv = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return pixel_shuffle(self.conv(x), 2)[:, :, : self.size[0], : self.size[1]]
-
-
-class Enlarge(nn.Module):
-    """Repeats pixels up to `size`, then a convolution."""
-
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv(interpolate(x, self.size)))
-
-
 def make_encoder(
     network: Network, shape: Sequence[int], outputs: int, *, width: int, channels: int, blocks: int = 1
 ) -> Encoder | Halves:
     """Images of `shape` to (n, outputs); `blocks`: see `Halves`. Unsupported where there are no halves."""
-    convolves = _convolves(network, shape)
+    conv = convolves(network, shape)
     if network == "halves":
         half = (*shape[:2], shape[2] // 2)
         if shape[2] % 2 or outputs % (2 * blocks):
             raise Unsupported(f"halves: neither width {shape[2]} nor the code's size may be odd")
-        left, right = (_encoder(half, outputs // 2, width, channels, convolves) for _ in range(2))
+        left, right = (_encoder(half, outputs // 2, width, channels, conv) for _ in range(2))
         return Halves(left, right, blocks)
-    return _encoder(shape, outputs, width, channels, convolves)
+    return _encoder(shape, outputs, width, channels, conv)
 
 
-def _encoder(shape: Sequence[int], outputs: int, width: int, channels: int, convolves: bool) -> Encoder:
-    if not convolves:
+def _encoder(shape: Sequence[int], outputs: int, width: int, channels: int, conv: bool) -> Encoder:
+    if not conv:
         inputs = shape[0] * shape[1] * shape[2]
         seen = [nn.Flatten(), nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
         return Encoder(nn.Sequential(*seen), width, outputs)
@@ -171,23 +147,6 @@ def _encoder(shape: Sequence[int], outputs: int, width: int, channels: int, conv
     features = depths[-1] * sizes[-1][0] * sizes[-1][1]
     layers += [Residual(depths[-1]), nn.SiLU(), nn.Flatten(), nn.Linear(features, width), nn.SiLU()]
     return Encoder(nn.Sequential(*layers), width, outputs)
-
-
-def make_decoder(
-    network: Network, shape: Sequence[int], latent: int, *, width: int, channels: int
-) -> nn.Sequential:
-    """Codes (n, latent) to the parameters of pixels, (n, *shape): logits or means."""
-    if not _convolves(network, shape):
-        layers: list[nn.Module] = [nn.Linear(latent, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
-        return nn.Sequential(*layers, nn.Linear(width, shape[0] * shape[1] * shape[2]), _unflatten(shape))
-    sizes, depths = pyramid(shape, -(-channels // 2))
-    sizes, depths = sizes[::-1], depths[::-1]
-    features = depths[0] * sizes[0][0] * sizes[0][1]
-    layers = [nn.Linear(latent, width), nn.SiLU(), nn.Linear(width, features)]
-    layers += [nn.Unflatten(1, (depths[0], *sizes[0])), Residual(depths[0])]
-    for (before, after), size in zip(pairwise(depths), sizes[1:]):
-        layers += [nn.SiLU(), Enlarge(before, after, size)]
-    return nn.Sequential(*layers, nn.SiLU(), Finish(depths[-1], shape[0], (shape[1], shape[2])))
 
 
 @torch.no_grad()
@@ -211,14 +170,11 @@ def pyramid(shape: Sequence[int], channels: int) -> tuple[list[tuple[int, int]],
     return sizes, [channels * min(2**level, WIDEST) for level in range(len(sizes))]
 
 
-def _convolves(network: Network, shape: Sequence[int]) -> bool:
+def convolves(network: Network, shape: Sequence[int]) -> bool:
+    """Whether images of `shape` are seen by convolutions."""
     if network in ("auto", "halves"):
         return shape[1] * shape[2] > MLP_PIXELS
     return network == "conv"
-
-
-def _unflatten(shape: Sequence[int]) -> nn.Unflatten:
-    return nn.Unflatten(1, tuple(shape))
 
 
 def _halves(x: Tensor) -> tuple[Tensor, ...]:

@@ -25,6 +25,10 @@ class Bernoulli:
     def mean(self, outputs: Tensor) -> Tensor:
         return torch.sigmoid(outputs)
 
+    def outputs(self, mean: Tensor) -> Tensor:
+        """What has this mean, held to [0.01, 0.99]."""
+        return mean.clamp(0.01, 0.99).logit()
+
 
 class Gaussian:
     """Outputs are means, with one standard deviation `std`; a density of R^D."""
@@ -39,6 +43,10 @@ class Gaussian:
 
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.clamp(0, 1)
+
+    def outputs(self, mean: Tensor) -> Tensor:
+        """What has this mean."""
+        return mean
 
 
 def make_law(pixels: Pixels, std: float) -> Bernoulli | Gaussian:

@@ -22,4 +22,6 @@ class Quantised(Autoencoder):
     levels: int = 6
 
     def make_networks(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"encoder": self.encoder(self.latent), "decoder": self.decoder(self.latent)})
+        return nn.ModuleDict(
+            {"encoder": self.new_encoder(self.latent), "decoder": self.new_decoder(self.latent)}
+        )

@@ -33,7 +33,7 @@ class Receiver(Autoencoder):
 
     def make_networks(self) -> nn.ModuleDict:
         vocabulary = Vocabulary(self._words)
-        return nn.ModuleDict({"vocabulary": vocabulary, "decoder": self.decoder(vocabulary.size)})
+        return nn.ModuleDict({"vocabulary": vocabulary, "decoder": self.new_decoder(vocabulary.size)})
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
         self._words = [column.unique().tolist() for column in self.symbols(data.train.x).T]

@@ -1,7 +1,8 @@
-"""How autoencoders are trained: batches of rows of tensors in memory, Adam, a rate that falls as a cosine."""
+"""How autoencoders are trained: batches of rows of tensors in memory, Adam, a rate that rises, then falls."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from mfbench import Progress
 from mfbench_vae.randomness import permutation
 
 _PROGRESS_EVERY = 20
+RISING = 100
+"""Steps, at most, in which the learning rate rises: see `rate`."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,16 @@ def train(
 ) -> None:
     """Lower `loss` by `optimiser` (of `networks`), and in turn `critic_loss`, if any, by Adam of `critics`.
 
-    The rates fall to 0 as a cosine over all batches.
+    The rates follow `rate`.
     """
     optimisers = [optimiser]
     steps = [loss]
     if critic_loss is not None:
         optimisers.append(torch.optim.Adam(critics.parameters(), lr=critic_rate, betas=(0.5, 0.9)))
         steps.append(critic_loss)
-    decays = [torch.optim.lr_scheduler.CosineAnnealingLR(each, max(1, iterations)) for each in optimisers]
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(each, lambda done: rate(done, iterations)) for each in optimisers
+    ]
     networks.train()
     critics.train()
     for done, batch in enumerate(batches, 1):
@@ -75,7 +80,17 @@ def train(
             each.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             each.step()
-        for decay in decays:
-            decay.step()
+        for schedule in schedules:
+            schedule.step()
         if done % _PROGRESS_EVERY == 0 or done == iterations:
             progress(done, iterations)
+
+
+def rate(done: int, iterations: int) -> float:
+    """The share of the learning rate after so many steps: a line up, over RISING steps, times a cosine to 0.
+
+    Adam's first steps move every weight by the whole rate and in the same direction: without the rise the
+    first twenty may throw all codes of a training to where no gradient comes back from.
+    """
+    rising = min(RISING, iterations // 4)
+    return min(1.0, (done + 1) / (rising + 1)) * (1 + math.cos(math.pi * done / max(1, iterations))) / 2

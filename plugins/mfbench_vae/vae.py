@@ -18,8 +18,8 @@ class Variational(Autoencoder):
     """Base of the methods whose code is a Gaussian q(z | x), dimension by dimension; `encode` its mean."""
 
     def make_networks(self) -> nn.ModuleDict:
-        encoder = self.encoder(2 * self.latent, blocks=2)
-        return nn.ModuleDict({"encoder": encoder, "decoder": self.decoder(self.latent)})
+        encoder = self.new_encoder(2 * self.latent, blocks=2)
+        return nn.ModuleDict({"encoder": encoder, "decoder": self.new_decoder(self.latent)})
 
     def codes(self, outputs: Tensor) -> Tensor:
         return Posterior.of(outputs).mean

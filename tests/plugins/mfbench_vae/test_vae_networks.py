@@ -1,15 +1,21 @@
-"""Encoders, decoders and distortions: what is standardised, halved and repeated."""
+"""Encoders, decoders and distortions: what is standardised, halved, repeated, and how a training begins."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from mfbench_vae.decoders import SCALE, SHIFT, Finish, make_decoder
 from mfbench_vae.distortion import distorted
-from mfbench_vae.networks import Encoder, Finish, make_decoder, make_encoder
-from protocol_fakes import seeded
+from mfbench_vae.networks import Encoder, make_encoder
+from mfbench_vae.training import rate
+from protocol_fakes import fitted, seeded
 from torch import nn
+from torch.nn.functional import affine_grid, grid_sample
 from vae_fakes import made
 
+import mfbench
 from mfbench.testing.data import TinyImages
 
 
@@ -64,6 +70,74 @@ def test_the_last_layer_gives_each_pixel_of_a_square_its_own_value():
         finish.conv.bias.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     out = finish(torch.zeros(1, 1, 2, 3))
     assert out[0, 0].tolist() == [[1, 2, 1, 2, 1], [3, 4, 3, 4, 3], [1, 2, 1, 2, 1]]
+
+
+# -- where decoders begin, and drawings that are placed ---------------------------------------------------
+
+
+@pytest.mark.parametrize("pixels", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize(("network", "decoder"), [("mlp", "auto"), ("conv", "auto"), ("conv", "placed")])
+def test_decoders_begin_near_the_mean_image(network, decoder, pixels):
+    data = TinyImages()
+    method = fitted(made("vae", iterations=0, network=network, decoder=decoder, pixels=pixels), data)
+    mean = data.train.x.mean(0)
+    drawn = method.decode(method.encode(data.test.x))
+    near = {"bernoulli": 0.2, "gaussian": 0.9}[pixels]  # a logit moves a pixel by a quarter at most
+    assert (drawn - mean).abs().mean() < near * (data.test.x - mean).abs().mean()
+    assert (drawn - mean).abs().max() > 1e-4  # and yet tell codes apart
+
+
+def placed(height, width):
+    """A decoder that draws one picture, wherever it is told to: the code is the place."""
+    decoder = make_decoder("mlp", (1, height, width), 3, width=4, channels=1, drawing="placed").double()
+    with torch.no_grad():
+        picture = torch.rand(1, height, width, generator=seeded(), dtype=torch.float64)
+        decoder.start(picture)
+        decoder.body[-2].weight.zero_()
+        decoder.body[-2].bias.zero_()
+        decoder.place.weight.copy_(torch.eye(3))
+        decoder.place.bias.zero_()
+    return decoder, picture
+
+
+def test_a_drawing_is_placed_by_whole_pixels():
+    decoder, picture = placed(8, 10)
+    right, down = 1 / (SHIFT * 10 / 2), 1 / (SHIFT * 8 / 2)  # a column and a row
+    found = decoder(torch.tensor([[right, -down, 0.0]], dtype=torch.float64).atanh())[0]
+    assert torch.allclose(found[:, 1:, :9], picture[:, :7, 1:], atol=1e-12)
+    assert torch.allclose(found[:, 0, :9], picture[:, 0, 1:], atol=1e-12)  # the edge goes on
+    still = decoder(torch.zeros(1, 3).double())[0]
+    assert torch.equal(still, picture)
+
+
+def test_placing_is_bilinear_interpolation():
+    decoder, picture = placed(8, 10)
+    z = torch.randn(5, 3, generator=seeded(1), dtype=torch.float64)
+    right, down, size = z.tanh().unbind(1)
+    scale, none = (SCALE * size).exp(), 0 * size
+    rows = [torch.stack([scale, none, SHIFT * right], 1), torch.stack([none, scale, SHIFT * down], 1)]
+    grid = affine_grid(torch.stack(rows, 1), [5, 1, 8, 10], align_corners=False)
+    wanted = grid_sample(picture.expand(5, -1, -1, -1), grid, padding_mode="border", align_corners=False)
+    assert torch.allclose(decoder(z), wanted, atol=1e-12)
+
+
+def test_the_rate_rises_along_a_line_and_falls_as_a_cosine():
+    rates = [rate(done, 2000) for done in range(2001)]
+    assert rates[0] == pytest.approx(1 / 101)
+    assert rates[50] == pytest.approx(51 / 101 * (1 + math.cos(math.pi * 50 / 2000)) / 2)
+    assert rates[1000] == pytest.approx(0.5)
+    assert rates[2000] == pytest.approx(0, abs=1e-12)
+    assert rate(0, 1) == 1  # nothing to rise in
+    assert max(rate(done, 8) for done in range(8)) > 0.8
+
+
+@pytest.mark.parametrize("name", ["fsq_vae", "lstm_sender"])
+def test_codes_survive_the_first_steps_at_a_high_rate(name):
+    """Without the start at the mean image and the slow rise all have one code from the tenth step on."""
+    pairs = mfbench.get("dataset", "two_digits_8x8", count=512)
+    method = made(name, network="conv", width=512, channels=16, iterations=60, learning_rate=1e-2)
+    code = fitted(method, pairs).encode(pairs.val.x)
+    assert (code.std(0) > 0.3).all()
 
 
 # -- distortion ---------------------------------------------------------------------------------------------
