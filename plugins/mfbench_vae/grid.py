@@ -16,23 +16,30 @@ from mfbench_vae.posterior import Posterior
 
 
 class Grid(nn.Module):
-    """Centres on each axis, and their common standard deviation. Axes may have different numbers of centres.
+    """Centres on each axis, and their standard deviation. Axes may have different numbers of centres.
 
     centres: (d, m), each axis from low to high, shorter axes filled up with their last centre. used: (d, m)
-    bool, False where filled up.
+    bool, False where filled up. std: of the centres of each axis, or one for all.
     """
 
     centres: Tensor
     used: Tensor
+    stds: Tensor
 
-    def __init__(self, axes: Sequence[Sequence[float]], std: float) -> None:
+    def __init__(self, axes: Sequence[Sequence[float]], std: float | Sequence[float]) -> None:
         super().__init__()
         longest = max(map(len, axes))
         filled = [[*axis, *[axis[-1]] * (longest - len(axis))] for axis in axes]
         used = [[place < len(axis) for place in range(longest)] for axis in axes]
         self.register_buffer("centres", torch.tensor(filled))
         self.register_buffer("used", torch.tensor(used))
-        self.std = std
+        each = [std] * len(axes) if isinstance(std, float) else list(std)
+        self.register_buffer("stds", torch.tensor(each, dtype=torch.float64), persistent=False)
+
+    @property
+    def std(self) -> Tensor:
+        """(d,), in the precision of the centres."""
+        return self.stds.to(self.centres.dtype)
 
     @property
     def log_count(self) -> float:
@@ -57,14 +64,14 @@ class Grid(nn.Module):
         """(n, d): the mean of the centres of each axis, weighed by the softmax of logits (n, m, d).
 
         Of two centres the softmax is a sigmoid, from whose ends a squared error takes no gradient: there
-        the mean is the line with the sigmoid's slope in the middle, which may leave the grid.
+        the mean is the line with the sigmoid's slope in the middle, which may leave the grid. Around a single
+        centre it is the first logit, in units of `std`.
         """
-        weights = self.weights(logits)
-        if logits.shape[1] < 2:
-            return (weights * self.centres.T).sum(1)
-        low, high = self.centres[:, 0], self.centres[:, 1]
-        line = (low + high) / 2 + (high - low) * (logits[:, 1] - logits[:, 0]) / 4
-        return torch.where(self.used.sum(1) == 2, line, (weights * self.centres.T).sum(1))
+        weighed, count = (self.weights(logits) * self.centres.T).sum(1), self.used.sum(1)
+        low, high = self.centres[:, 0], self.centres[:, -1]
+        line = (low + high) / 2 + (high - low) * (logits[:, min(1, logits.shape[1] - 1)] - logits[:, 0]) / 4
+        mean = torch.where(count == 2, line, weighed)
+        return torch.where(count == 1, low + self.std * logits[:, 0], mean)
 
     def round(self, z: Tensor) -> Tensor:
         """R(z): the nearest centre, so held to the grid's ends; takes no gradient."""
@@ -72,11 +79,11 @@ class Grid(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z_i) of each dimension, (n, d) nats."""
-        scaled = (z[:, :, None] - self.centres) / self.std
+        scaled = (z[:, :, None] - self.centres) / self.std[:, None]
         used = self.used.to(z.dtype)
         weights = used.log() - used.sum(1, keepdim=True).log()
         logs = (weights - scaled.square() / 2).logsumexp(dim=2)
-        return logs - math.log(self.std * math.sqrt(2 * math.pi))
+        return logs - self.std.log() - math.log(2 * math.pi) / 2
 
     def divergence(self, q: Posterior, z: Tensor) -> Tensor:
         """KL(q(z | x) || p) by dimension, (n, d): one draw z of q for log p, the entropy exact (Eq. 26)."""
@@ -97,4 +104,4 @@ class Grid(nn.Module):
         count = self.used.sum(1)
         mean = (self.centres * self.used).sum(1) / count
         squares = ((self.centres - mean[:, None]).square() * self.used).sum(1) / count
-        return mean, squares.sqrt().clamp_min(self.std)
+        return mean, squares.sqrt().maximum(self.std)

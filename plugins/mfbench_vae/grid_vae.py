@@ -45,8 +45,8 @@ class GridVariational(Variational):
     def make_networks(self) -> nn.ModuleDict:
         grid = self.make_grid()
         blocks = 1 + (grid.centres.shape[1] if self.head == "centres" else 1)
-        encoder = self.encoder(blocks * self.latent, blocks=blocks)
-        return nn.ModuleDict({"encoder": encoder, "decoder": self.decoder(self.latent), "grid": grid})
+        encoder = self.new_encoder(blocks * self.latent, blocks=blocks)
+        return nn.ModuleDict({"encoder": encoder, "decoder": self.new_decoder(self.latent), "grid": grid})
 
     def codes(self, outputs: Tensor) -> Tensor:
         return self._posterior(outputs).mean
@@ -68,7 +68,8 @@ class GridVariational(Variational):
             self.spread(x, mean, std)
             return
         self.spread(x, 0 * mean, 0 * std + 1)
-        factors = sharpness * (self.grid_prior.centres - mean[:, None]) / std[:, None]
+        factors = (self.grid_prior.centres - mean[:, None]) / std[:, None]
+        factors = sharpness * torch.where(self.grid_prior.used.sum(1, keepdim=True) == 1, 1.0, factors)
         cast(Encoder | Halves, self.networks["encoder"]).repeat(factors.T)
 
     def symbols(self, x: Tensor) -> Tensor:

@@ -34,10 +34,11 @@ class Posterior:
         """(n, d) nats of each dimension."""
         return self.log_std + (1 + _LOG_2PI) / 2
 
-    def divergence(self, mean: Tensor | float = 0.0, std: float = 1.0) -> Tensor:
-        """KL(q || N(mean, std^2)), (n, d) nats of each dimension; `mean` broadcasts to (n, d)."""
-        ratio = (2 * (self.log_std - math.log(std))).exp()
-        return (ratio + ((self.mean - mean) / std).square() - 1) / 2 - self.log_std + math.log(std)
+    def divergence(self, mean: Tensor | float = 0.0, std: Tensor | float = 1.0) -> Tensor:
+        """KL(q || N(mean, std^2)), (n, d) nats of each dimension; both broadcast to (n, d)."""
+        log_std = std.log() if isinstance(std, Tensor) else math.log(std)
+        ratio = (2 * (self.log_std - log_std)).exp()
+        return (ratio + ((self.mean - mean) / std).square() - 1) / 2 - self.log_std + log_std
 
     def pairwise_log_prob(self, z: Tensor) -> Tensor:
         """log q(z_i | x_j), (n, n, d): of every sample z (n, d) under every posterior, by dimension."""

@@ -106,6 +106,24 @@ def test_moments_of_the_axes():
     assert Grid([[7.0]], 0.3).moments()[1].tolist() == pytest.approx([0.3])
 
 
+def test_axes_may_differ_in_their_spread():
+    several = Grid([[0.0, 1.0], [0.0]], [0.25, 1.0]).double()
+    z = normal(6, 2)
+    found = several.log_prob(z)
+    for axis, (centres, std) in enumerate((([0.0, 1.0], 0.25), ([0.0], 1.0))):
+        assert torch.allclose(
+            found[:, axis], Grid([centres], std).double().log_prob(z[:, axis : axis + 1])[:, 0]
+        )
+    assert several.moments()[1].tolist() == [0.5, 1.0]
+
+
+def test_around_a_single_centre_the_mean_is_the_first_output_in_its_spread():
+    logits = normal(4, 2, 2)
+    assert torch.equal(
+        Grid([[0.0, 1.0], [3.0]], [0.1, 0.5]).double().expected(logits)[:, 1], 3 + 0.5 * logits[:, 0, 1]
+    )
+
+
 # -- the centres' head --------------------------------------------------------------------------------------
 
 

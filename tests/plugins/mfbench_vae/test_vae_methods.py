@@ -7,9 +7,11 @@ import sys
 
 import pytest
 import torch
-from mfbench_vae.networks import make_decoder, make_encoder, pyramid
+from mfbench_vae.decoders import make_decoder
+from mfbench_vae.networks import make_encoder, pyramid
+from mfbench_vae.training import Batch
 from protocol_fakes import Normal, fitted, seeded
-from vae_fakes import GUIDED, MESSAGES, SMALL, UNGUIDED, Relabelled, made
+from vae_fakes import GUIDED, MESSAGES, SMALL, UNGUIDED, Relabelled, made, posteriors
 
 import mfbench
 from mfbench.errors import Unsupported, UserError
@@ -84,6 +86,34 @@ def test_values_of_an_attribute_are_its_centres():
     restored.build(several.spec())
     restored.load_state_dict(method.state_dict())
     assert torch.equal(restored.encode(several.test.x), method.encode(several.test.x))
+
+
+@pytest.mark.parametrize("head", ["centres", "linear"])
+def test_free_dimensions_tell_what_no_message_says(head, data):
+    method = fitted(made("guided_grid_vae", free=3, head=head, iterations=100, learning_rate=3e-3), data)
+    code, attributes = method.encode(data.test.x), data.test.attributes
+    assert code.shape == (len(attributes), 5)
+    assert (code[:, :2].round() == attributes).double().mean() > 0.95
+    assert (code[:, 2:].std(0) > 0.05).any()
+    assert (method.symbols(data.test.x)[:, 2:] == 0).all()
+    restored = made("guided_grid_vae", free=3, head=head)
+    restored.build(data.spec())
+    restored.load_state_dict(method.state_dict())
+    assert torch.equal(restored.encode(data.test.x), code)
+
+
+def test_the_prior_of_free_dimensions_is_the_standard_normal():
+    method = made("guided_grid_vae", free=2, beta=1.0)
+    method.build(TinyImages().spec())
+    q = posteriors(7, 4)
+    told = torch.tensor([[0.0, 1.0]]).expand(7, 2)
+    found = method.penalty(q, q.mean, Batch(torch.zeros(7), told, 7, 0.0, seeded()))
+    named = q.divergence(torch.tensor([0.0, 1.0, 0.0, 0.0]))[:, 2:].sum(1)  # both ways by hand
+    guided = torch.distributions.kl_divergence(
+        torch.distributions.Normal(q.mean[:, :2], q.log_std[:, :2].exp()),
+        torch.distributions.Normal(told.double(), 0.25),
+    ).sum(1)
+    assert found.item() == pytest.approx((guided + named).mean().item(), rel=1e-6)
 
 
 def test_a_few_labels_are_read_and_no_others():
@@ -168,11 +198,12 @@ def test_double_precision():
 
 @pytest.mark.parametrize("shape", [(1, 14, 28), (3, 33, 65), (1, 8, 16)])
 @pytest.mark.parametrize("network", ["auto", "mlp", "conv"])
-def test_networks_of_any_size(shape, network):
+@pytest.mark.parametrize("drawing", ["auto", "mlp", "placed"])
+def test_networks_of_any_size(shape, network, drawing):
     sizes = {"width": 16, "channels": 4}
     x = torch.rand(2, *shape, generator=seeded())
     encoder = make_encoder(network, shape, 6, **sizes)
-    decoder = make_decoder(network, shape, 3, **sizes)
+    decoder = make_decoder(network, shape, 3, drawing=drawing, **sizes)
     assert encoder(x).shape == (2, 6)
     assert decoder(torch.zeros(2, 3)).shape == (2, *shape)
 
@@ -264,6 +295,7 @@ def test_images_without_attributes_guide_nobody(name):
         ("grid_vae", {"grid": [1.0, 0.0]}, "different centres, from low to high"),
         ("grid_vae", {"prior_std": 0.0}, "grid_vae: prior_std = 0: above 0"),
         ("guided_grid_vae", {"label_fraction": 0.0}, "label_fraction = 0: above 0"),
+        ("guided_grid_vae", {"free": -1}, "guided_grid_vae: free = -1: at least 0"),
         ("fsq_vae", {"levels": 1}, "fsq_vae: levels = 1: at least 2"),
         ("qlae", {"commitment": -1.0}, "qlae: commitment = -1: at least 0"),
         ("dc_vae", {"temperature": 0.0}, "dc_vae: temperature = 0: above 0"),
