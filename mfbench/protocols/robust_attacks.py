@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,14 +45,21 @@ class Campaign:
 
 
 def attack_all(
-    attacks: Sequence[Attack], defense: Defense, x: Tensor, y: Tensor, threat: Threat, streams: Streams
+    attacks: Sequence[Attack],
+    defense: Defense,
+    x: Tensor,
+    y: Tensor,
+    threat: Threat,
+    streams: Streams,
+    before: Sequence[Attacked] = (),
 ) -> Campaign:
-    """Each attack on all of the images; a ladder gives one entry a rung. Names are made distinct.
+    """Each attack on all of the images, after those `before`; a ladder gives one entry a rung. Names are made
+    distinct.
 
     An attack that is Unsupported for this defense is left out, and a note says why. ContractError for images
     that do not keep to the threat.
     """
-    found: list[Attacked] = []
+    found = list(before)
     notes: list[str] = []
     for attack in attacks:
         try:
@@ -130,6 +138,30 @@ def _distinct(name: str, taken: Sequence[str]) -> str:
     return f"{name} #{count + 1}" if count else name
 
 
+def parted(attacks: Sequence[Attack]) -> tuple[list[Attack], list[Attack]]:
+    """Those that follow gradients, and those that say they are `gradient_free`. A ladder is parted, too, by
+    its `attacks`: one of all that follow gradients, and one of each that does not.
+    """
+    sighted: list[Attack] = []
+    blind: list[Attack] = []
+    for attack in attacks:
+        rungs = getattr(attack, "attacks", None) if isinstance(attack, ClimbsLadder) else None
+        if rungs is None:
+            (blind if getattr(attack, "gradient_free", False) else sighted).append(attack)
+            continue
+        seeing, unseeing = parted(rungs)
+        sighted += [_ladder_of(attack, seeing)] if seeing else []
+        blind += [_ladder_of(attack, [one]) for one in unseeing]
+    return sighted, blind
+
+
+def _ladder_of(ladder: Attack, attacks: Sequence[Attack]) -> Attack:
+    """The same ladder, budgets and all, of these attacks."""
+    other = cast(Any, copy.copy(ladder))
+    other.attacks = attacks
+    return cast(Attack, other)
+
+
 def survival(campaign: Campaign, answers: Answers, clean: Array, y: Tensor) -> dict[str, Array]:
     """By attack, (n,): the share of fresh draws in which the defense is right.
 
@@ -142,7 +174,12 @@ def survival(campaign: Campaign, answers: Answers, clean: Array, y: Tensor) -> d
         left = found[attacked.follows] if attacked.follows else clean
         own = left.copy()
         if tried.any():
-            labels = answers.defended(attacked.x[attacked.tried], attacked.name)  # fresh draws
+            labels = answers.defended(attacked.x[attacked.tried], asked_as(attacked))  # fresh draws
             own[tried] = shares(labels, y[attacked.tried])
         found[attacked.name] = own if tried.all() else np.minimum(own, left)
     return found
+
+
+def asked_as(attacked: Attacked) -> str:
+    """By which name a defense is asked about what an attack found: one that no other images have."""
+    return f"attacked by {attacked.name}"

@@ -23,7 +23,7 @@ from mfbench.contracts import (
     Unrollable,
     Value,
 )
-from mfbench.errors import UserError
+from mfbench.errors import Unsupported, UserError
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.robust_answers import (
     Answers,
@@ -32,7 +32,7 @@ from mfbench.protocols.robust_answers import (
     require_same_classes,
     shares,
 )
-from mfbench.protocols.robust_attacks import Campaign, attack_all, survival
+from mfbench.protocols.robust_attacks import Campaign, asked_as, attack_all, survival
 from mfbench.protocols.robust_metrics import share_value
 from mfbench.protocols.robust_pool import pooled
 from mfbench.protocols.robust_sanity import (
@@ -73,6 +73,10 @@ class Plan:
     draws: int
     budget: dict[str, int]
 
+    @property
+    def all_attacks(self) -> list[Attack]:
+        return [self.transfer, *self.attacks, *(self.written_for or ())]
+
 
 def measure(
     plan: Plan, defense: Defense, data: Dataset, threat: Threat, smaller: Threat, streams: Streams
@@ -82,15 +86,12 @@ def measure(
     x, y, classes = labelled_images(data, plan.count, plan.who)
     answers = Answers(defense, classes, x, streams, plan.draws)
     clean = answers.defended(x, "clean")
-    campaign = attack_all(
-        [plan.transfer, *plan.attacks, *(plan.written_for or ())], defense, x, y, threat, streams
-    )
+    campaign = _campaign(plan, defense, x, y, threat, streams)
     unharmed = shares(clean, y)
     right = survival(campaign, answers, unharmed, y)
     worst = np.min([unharmed, *right.values()], axis=0)
 
     notes = [*look_at_logits(defense, answers, x), *look_at_randomness(defense, answers)]
-    notes += gradient_free_beats(campaign, right)
     values = [*_accuracies(plan, answers, x, y, clean, campaign, right), *_costs(campaign)]
     proven = certified(defense, x, y, threat)
     if proven is not None:
@@ -102,12 +103,13 @@ def measure(
     if plan.classifier is not None:
         require_same_classes(plan.classifier, x, classes, plan.who)
         values += semantic_consistency(answers, plan.classifier, images)
-    purified = answers.defended(transfer.x, transfer.name)[0, :some]
+    purified = answers.defended(transfer.x, asked_as(transfer))[0, :some]
     arrays = kept(answers, images, purified, y[:some]) | pooled(campaign, right, x, y)
     if plan.checked:
         probe = Probe(plan.probe, answers, x[: plan.checked], y[: plan.checked], streams)
         bounded = probe.run(threat, plan.budget["steps"], smaller)
         free = without_bounds([plan.probe, *plan.attacks], probe, plan.budget)
+        notes += gradient_free_beats(plan.all_attacks, probe, threat)
         for found in (bounded, free):
             values, notes = [*values, *found.values], [*notes, *found.notes]
             arrays |= found.arrays
@@ -121,6 +123,17 @@ def measure(
         )
     scores = {"images": worst} if ranked else {}
     return Measurement(values, scores, arrays, notes=[*notes, *campaign.notes])
+
+
+def _campaign(
+    plan: Plan, defense: Defense, x: Tensor, y: Tensor, threat: Threat, streams: Streams
+) -> Campaign:
+    """All attacks, `transfer` first; Unsupported where that cannot be tried, as two metrics are of it."""
+    first = attack_all([plan.transfer], defense, x, y, threat, streams)
+    if not first.attacks:
+        raise Unsupported(f"{plan.who}: transfer: {'; '.join(first.notes) or 'it tried no image'}")
+    rest = attack_all(plan.all_attacks[1:], defense, x, y, threat, streams, first.attacks)
+    return Campaign(rest.attacks, list(dict.fromkeys([*first.notes, *rest.notes])))
 
 
 def check_numbers(who: str, parameters: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from mfbench.contracts import Attack, Certifies, Defense, Threat, Value
 from mfbench.errors import Unsupported
 from mfbench.protocols.draws import Streams
 from mfbench.protocols.robust_answers import Answers, shares
-from mfbench.protocols.robust_attacks import Campaign, attack_all, survival
+from mfbench.protocols.robust_attacks import Campaign, attack_all, attack_name, parted, survival
 from mfbench.protocols.robust_metrics import share_value
 
 Array = NDArray[Any]
@@ -97,18 +97,20 @@ def look_at_randomness(defense: Defense, answers: Answers) -> Iterator[str]:
         yield "optimises at test time"
 
 
-def gradient_free_beats(campaign: Campaign, right: Mapping[str, Array]) -> Iterator[str]:
-    """Masked gradients: an attack without them turns more images than any that follows them."""
-    sighted = [right[one.name] for one in campaign.attacks if not one.gradient_free]
-    if not sighted:
+def gradient_free_beats(attacks: Sequence[Attack], probe: Probe, threat: Threat) -> Iterator[str]:
+    """Masked gradients: an attack without them turns more images than all that follow them together.
+
+    Each is tried on all of the probe's images: in a cascade an attack meets what others have left it.
+    """
+    sighted, blind = parted(attacks)
+    white_box = probe.left_by(sighted, threat, "with gradients")
+    if white_box is None:
         return
-    white_box = np.min(sighted, axis=0)
-    for one in campaign.attacks:
-        if not one.gradient_free:
-            continue
-        own = np.where(one.tried.cpu().numpy(), right[one.name], 1.0)  # a cascade leaves it the hardest
-        if rises(own, white_box):
-            yield f"{FLAG}masked gradients: {one.name}, which follows none, turns more than all that do"
+    for attack in blind:
+        own = probe.left_by([attack], threat, "without gradients")
+        if own is not None and rises(own, white_box):
+            (name,) = [attack_name(one) for one in getattr(attack, "attacks", [attack])]
+            yield f"{FLAG}masked gradients: {name}, which follows none, turns more than all that do"
 
 
 def broken_certificates(certified: Array, worst: Array) -> Iterator[str]:
@@ -136,6 +138,21 @@ class Probe:
         (found,) = campaign.attacks
         return shares(self.answers.defended(found.x, name), self.y)
 
+    def left_by(self, attacks: Sequence[Attack], threat: Threat, how: str) -> Array | None:
+        """(n,) shares of right answers under the worst of these attacks; None where none can be tried."""
+        campaign = attack_all(attacks, self.answers.defense, self.x, self.y, threat, self.streams)
+        named = {one.name: f"{how}: {one.name}" for one in campaign.attacks}
+        found = [
+            replace(one, name=named[one.name], follows=named.get(one.follows, "")) for one in campaign.attacks
+        ]
+        right = survival(Campaign(found, ()), self.answers, self.clean, self.y)
+        return np.min(list(right.values()), axis=0) if right else None
+
+    @property
+    def clean(self) -> Array:
+        """(n,) shares of right answers to the images as they are."""
+        return shares(self.answers.defended(self.x, "clean"), self.y)
+
     def run(self, threat: Threat, steps: int, smaller: Threat) -> Findings:
         """Accuracy over iterations, at half the radius (of any value: a radius of one half), and on the
         smaller patch, each against the whole threat.
@@ -161,7 +178,7 @@ class Probe:
             "curve_steps": np.array([0, *counts]),
             "curve_accuracy": np.array(
                 [
-                    shares(self.answers.defended(self.x, "clean"), self.y).mean(),
+                    self.clean.mean(),
                     *(found[c].mean() for c in counts),
                 ]
             ),
@@ -170,16 +187,18 @@ class Probe:
 
 
 def without_bounds(attacks: Sequence[Attack], probe: Probe, steps: Mapping[str, int]) -> Findings:
-    """Every pixel free, at any value: nearly all images must be turned, or something is broken."""
+    """Every pixel free, at any value: nearly all images must be turned, or something is broken.
+
+    By attacks that follow gradients, where there are any: without them an image of another class is found.
+    """
     threat = Threat(budget=dict(steps))
-    campaign = attack_all(attacks, probe.answers.defense, probe.x, probe.y, threat, probe.streams)
-    found = [replace(one, name=f"unbounded {one.name}", follows="") for one in campaign.attacks]
-    clean = shares(probe.answers.defended(probe.x, "clean"), probe.y)
-    right = survival(Campaign(found, ()), probe.answers, clean, probe.y)
-    if not right:
+    sighted, blind = parted(attacks)
+    left = probe.left_by(sighted, threat, "unbounded")
+    if left is None:
+        left = probe.left_by(blind, threat, "unbounded")
+    if left is None:
         return Findings((), {}, ())
-    turned = 1 - np.min(list(right.values()), axis=0)
-    success = share_value("whole_image_success", "", turned)
+    success = share_value("whole_image_success", "", 1 - left)
     low = success.value < MUST_TURN
     said = (
         f"{FLAG}with every pixel free only {success.value:.0%} of the images are turned: gradients are masked"

@@ -26,8 +26,8 @@ Answer = Callable[[Tensor], Tensor]
 class Answers:
     """The logits of one defense, in its different ways of being asked.
 
-    A defense that gives probabilities in place of logits (rows of its undefended answer lie in [0, 1] and sum
-    to 1) is attacked on their logarithms: margins and cross-entropies of probabilities mask gradients.
+    Where one of them gives probabilities in place of logits (rows lie in [0, 1] and sum to 1), it is attacked
+    on their logarithms: margins and cross-entropies of probabilities mask gradients.
     """
 
     def __init__(self, defense: Defense, x: Tensor, y: Tensor, rng: torch.Generator) -> None:
@@ -35,7 +35,7 @@ class Answers:
         self.rng = rng
         with torch.no_grad():
             found = checked_logits(defense.logits(x[:_PROBED]), len(x[:_PROBED]), defense, "logits")
-        self.probabilities = are_probabilities(found)
+        self._probabilities = {"logits": are_probabilities(found)}
         self._probe = x[:_PROBED]
         self.classes = found.shape[1]
         require_labels(y, self.classes)
@@ -46,6 +46,13 @@ class Answers:
         with torch.no_grad():
             first, second = (self.defended(self._probe) for _ in range(2))
         return not torch.allclose(first, second, atol=_SAME)
+
+    @cached_property
+    def purify_only(self) -> bool:
+        """Whether the answer that counts is the classifier's to the purified image, and nothing else."""
+        with torch.no_grad():
+            whole, parts = self.defended(self._probe), self.undefended(self.purified(self._probe))
+        return torch.allclose(whole, parts, atol=_SAME)
 
     @cached_property
     def detached(self) -> bool:
@@ -80,7 +87,8 @@ class Answers:
 
     def _read(self, logits: Any, count: int, call: str) -> Tensor:
         checked = checked_logits(logits, count, self.defense, call)
-        return checked.clamp(min=_LEAST).log() if self.probabilities else checked
+        probabilities = self._probabilities.setdefault(call, are_probabilities(checked))
+        return checked.clamp(min=_LEAST).log() if probabilities else checked
 
 
 def checked_logits(logits: Any, count: int, who: object, call: str) -> Tensor:

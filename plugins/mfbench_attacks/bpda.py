@@ -24,7 +24,8 @@ class BPDA(GradientAttack):
 
     `trajectory`: at so many more images on the way from the image to the purified one, evenly apart, the
     gradient is taken, too, and averaged: of an `Unrollable` its own steps, else on the straight line. `stop`:
-    an image whose answer is turned by that margin is left alone (not where answers are random); None: never.
+    an image whose answer is turned by that margin is left alone; None: never. Nor is one where answers are
+    random, or are another function than the classifier of the purified image, which is what is looked at.
     """
 
     who: ClassVar[str] = "bpda"
@@ -44,7 +45,9 @@ class BPDA(GradientAttack):
         return Along(answers, ends, self.trajectory) if self.trajectory else ends
 
     def enough(self, answers: Answers) -> float | None:
-        return None if self.stop is None or answers.random else self.stop
+        if self.stop is None or answers.random or not answers.purify_only:
+            return None
+        return self.stop
 
 
 class Along:

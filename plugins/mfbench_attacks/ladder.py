@@ -38,8 +38,9 @@ class Ladder(ImageAttack, ClimbsLadder):
     """All `attacks` in order, each with at most `steps`, `restarts` and `queries`, equal for all of them and
     for every defense; an attack that asks for less keeps to that.
 
-    `cascade`: an attack is tried on the images only that none before it has turned. `draws`: of a random
-    defense, averaged when it is looked at whether an image is turned. What an attack cannot be tried on
+    `cascade`: an attack is tried on the images only that none before it has turned; not on a random defense,
+    where an image that one draw turns is none that all turn. `draws`: of a random defense, averaged when it
+    is looked at whether an image is turned. What an attack cannot be tried on
     (no ELBO, no evidence) is said in its rung, and so is what masks gradients. An attack that
     breaches the threat is a ContractError.
     """
@@ -93,14 +94,17 @@ class Ladder(ImageAttack, ClimbsLadder):
         answers = Answers(defense, x, y, rng)
         notes = audit(defense, x[:_AUDITED], y[:_AUDITED], rng)
         threat = replace(threat, budget=self._budget(threat))
-        left = answers.margins(x, y, self.draws) <= 0
+        cascade = self.cascade and not answers.random
+        left = torch.ones_like(y, dtype=torch.bool)
+        if cascade:
+            left = answers.margins(x, y) <= 0
         tried: set[str] = set()
         for attack in self.attacks:
             rung, margins = self._rung(attack, answers, (x, y), threat, left, tried)
             tried.add(getattr(attack, "who", ""))
             if notes:
                 rung, notes = replace(rung, notes=[*notes, *rung.notes]), []
-            if self.cascade:
+            if cascade:
                 left = left & ~rung.turned
             yield rung, margins
 

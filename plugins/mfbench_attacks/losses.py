@@ -30,10 +30,13 @@ def loss_of(name: Loss, logits: Tensor, labels: Tensor) -> Tensor:
 def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     """-(z_y - z_t) / (z_1st - (z_3rd + z_4th) / 2) (Croce and Hein 2020, Eq. 7), which no scale changes.
 
-    With two or three classes, which have no fourth, the least logit stands for those that are missing.
+    With three classes, which have no fourth, the least logit stands for it. With two the ratio is 1 or -1
+    whatever the logits: there it is the difference alone, the margin.
     """
     ordered = logits.sort(dim=1, descending=True).values
     last = logits.shape[1] - 1
     scale = ordered[:, 0] - (ordered[:, min(2, last)] + ordered[:, min(3, last)]) / 2
     gap = logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])
+    if last < 2:
+        return gap[:, 0]
     return gap[:, 0] / scale.clamp(min=_LEAST)

@@ -26,7 +26,7 @@ class PatchRandomSearch(ImageAttack):
     The patch begins as coloured stripes at a random position. Each query moves it to another of the threat's
     masks (with probability `moves`) or paints a square of it, of a share of its area that falls from `share`,
     in one of the extreme colours; what does not lower the margin is kept. An image that is turned is left
-    alone. `chunk`: images at once.
+    alone, unless answers are random. `chunk`: images at once.
     """
 
     who: ClassVar[str] = "patch_random_search"
@@ -48,7 +48,7 @@ class PatchRandomSearch(ImageAttack):
         search = _Search(answers, x, y, threat, self.moves)
         queries = limited(self.queries, threat, "queries")
         for query in range(1, queries):
-            left = (search.margin <= 0).nonzero()[:, 0]
+            left = search.left()
             if not len(left):
                 break
             search.improve(left, self.share / 2 ** sum(query > at * queries for at in _HALVED_AT))
@@ -68,6 +68,13 @@ class _Search:
         self.position = draw(n, len(self.masks), answers.rng, x.device)
         self.x = self._placed(self.content, self.position, torch.arange(n, device=x.device))
         self.margin = answers.margins(self.x, y)
+
+    def left(self) -> Tensor:
+        """Rows that are not turned, or all where one draw is no verdict."""
+        standing = self.margin <= 0
+        if not bool(standing.all()) and self.answers.random:
+            standing = torch.ones_like(standing)
+        return standing.nonzero()[:, 0]
 
     def improve(self, rows: Tensor, share: float) -> None:
         """One query for each of these rows."""

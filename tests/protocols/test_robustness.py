@@ -196,10 +196,45 @@ def test_masked_gradients_are_flagged_by_an_attack_without_them():
         def defended_logits(self, x, *, rng=None):
             return super().logits((x * 4).round() / 4 + 0 * x)
 
-    found = evaluate(Masked(), [Gradient(), Free()], transfer=Gradient(), masks="top", area=0.5)
-    check_flag(found, "masked gradients: free")
-    honest = evaluate(Linear(), [Best(), Free()], transfer=Best(), masks="top", area=0.5)
-    assert not flags(honest)
+    asked = {"transfer": Gradient(), "probe": Gradient(), "masks": "top", "area": 0.5, "checked": 60}
+    ladder = Cascade(Free(), Gradient())  # in a cascade, free leaves nothing to the gradient
+    for attacks in ([Gradient(), Free()], [ladder]):
+        check_flag(evaluate(Masked(), attacks, **asked), "masked gradients: free")
+        assert not any("masked gradients" in note for note in flags(evaluate(Linear(), attacks, **asked)))
+
+
+def test_with_every_pixel_free_an_attack_without_gradients_does_not_count():
+    class Masked(Linear):
+        def defended_logits(self, x, *, rng=None):
+            return super().logits((x * 4).round() / 4 + 0 * x)
+
+    asked = {"transfer": Gradient(), "probe": Gradient(), "checked": 60}
+    found = evaluate(Masked(), [Cascade(Free(), Gradient())], **asked)
+    assert values_of(found)["whole_image_success", ""].value == 0
+    check_flag(found, "with every pixel free only 0%")
+
+
+def test_a_transfer_attack_that_cannot_be_tried_is_said():
+    class Refuses(Nothing):
+        who = "refuses"
+
+        def perturb(self, defense, x, y, *, threat, rng):
+            raise Unsupported("refuses needs a purifier")
+
+    with pytest.raises(Unsupported, match=r"patch_robustness: transfer: .*refuses needs a purifier"):
+        evaluate(Linear(), [Nothing()], transfer=Refuses())
+    with pytest.raises(Unsupported, match="transfer"):
+        evaluate(Linear(), [], transfer=Refuses())
+
+
+def test_no_name_of_an_attack_hides_what_it_found():
+    class Clean(Best):
+        who = "clean"
+
+    named, other = (
+        values_of(evaluate(Linear(), [attack], masks="top", area=0.5)) for attack in (Clean(), Best())
+    )
+    assert named["worst_case_accuracy", ""] == other["worst_case_accuracy", ""]
 
 
 def test_probabilities_are_flagged():
