@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mfbench.boards import right_or_wrong
 from mfbench.boards.cells import block_key, number
 from mfbench.boards.consistency import is_difference
 from mfbench.identity import derive_seed, encode_float, sha256_of
@@ -165,15 +166,15 @@ def _by_example(a: _Entrant, b: _Entrant, scores: Scores) -> dict[str, Any] | No
         return None
     rng = np.random.default_rng(derive_seed("compare", a.row, b.row))
     found = comparison.paired_difference(left, right, rng)
-    rule = found.method
-    if not rule.startswith(("paired bootstrap", "identical")):
+    if not found.method.startswith(("paired bootstrap", "identical")):
         return None
+    found = right_or_wrong.exact(found, left, right)
     return {
         "difference": encode_float(found.difference),
         "ci_low": encode_float(found.low),
         "ci_high": encode_float(found.high),
         "p": found.p_value,
-        "rule": rule,
+        "rule": found.method,
         "seeds": len(seeds),
     }
 
