@@ -8,7 +8,6 @@ again. The arrays of a pool stand in an .npz file, alone or under a prefix as in
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,9 @@ from mfbench.errors import UserError
 
 _NAMES = ("pool_clean", "pool_label", "pool_changed", "pool_values")
 _TYPES = {"pool_clean": np.uint8, "pool_label": np.int64, "pool_changed": np.uint8, "pool_values": np.float32}
+_DIMENSIONS = {"pool_clean": 2, "pool_label": 1, "pool_changed": 2, "pool_values": 1}
+_LONGEST = 200
+"""Characters of NumPy's own message: it may quote a whole damaged header."""
 
 
 @dataclass(frozen=True)
@@ -145,25 +147,48 @@ def image_hash(image: Tensor) -> bytes:
 
 
 def _entries(file: Path) -> list[Entry]:
+    return [entry for arrays in _groups(file) for entry in _unpacked(file, arrays)]
+
+
+def _groups(file: Path) -> list[dict[str, Any]]:
+    """The arrays of each pool in a file, or what else is under their names."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise _refusal(file, "it is a single array (.npy), not an .npz file")
+        with archive:
             prefixes = [name.removesuffix(_NAMES[0]) for name in archive.files if name.endswith(_NAMES[0])]
-            groups = [{name: archive[prefix + name] for name in _NAMES} for prefix in prefixes]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: not a pool of adversarial inputs ({error})") from None
-    return [entry for arrays in groups for entry in _unpacked(file, arrays)]
+            return [{name: archive[prefix + name] for name in _NAMES} for prefix in prefixes]
+    except UserError:
+        raise
+    except Exception as error:  # of damaged archives zipfile, zlib, tokenize and NumPy raise a dozen kinds
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+        raise _refusal(
+            file, f"expected an .npz file, whole, as `AdversarialPool.write` writes it ({told})"
+        ) from None
 
 
-def _unpacked(file: Path, arrays: Mapping[str, NDArray[Any]]) -> list[Entry]:
+def _refusal(file: Path, what: str) -> UserError:
+    return UserError(f"{file}: not a pool of adversarial inputs: {what}")
+
+
+def _unpacked(file: Path, arrays: Mapping[str, Any]) -> list[Entry]:
+    for name, array in arrays.items():
+        _check_form(file, name, array)
     clean, labels, changed, values = (arrays[name] for name in _NAMES)
-    pixels = [int(bits.sum()) for bits in np.unpackbits(changed, axis=1)] if changed.ndim == 2 else []
-    right = all(arrays[name].dtype == kind for name, kind in _TYPES.items())
-    if not right or clean.shape != (len(pixels), 32) or labels.shape != (len(pixels),) or not sum(pixels):
-        raise UserError(f"{file}: not a pool of adversarial inputs: its arrays do not fit together")
+    pixels = [int(bits.sum()) for bits in np.unpackbits(changed, axis=1)]
+    if clean.shape != (len(pixels), 32) or labels.shape != (len(pixels),) or not sum(pixels):
+        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in _NAMES[:3])
+        raise _refusal(
+            file,
+            f"its arrays do not fit together ({shapes}, {sum(pixels)} pixels changed); "
+            "expected 32 bytes, a label and a mask of changed pixels for each input",
+        )
     channels, rest = divmod(len(values), sum(pixels))
     if rest or not channels:
-        raise UserError(
-            f"{file}: not a pool of adversarial inputs: {len(values)} values for {sum(pixels)} pixels"
+        raise _refusal(
+            file,
+            f"{len(values)} values for {sum(pixels)} changed pixels; expected one for each pixel and channel",
         )
     ends = np.cumsum(pixels) * channels
     parts = np.split(values, ends[:-1])
@@ -171,3 +196,12 @@ def _unpacked(file: Path, arrays: Mapping[str, NDArray[Any]]) -> list[Entry]:
         Entry(clean[i].tobytes(), int(labels[i]), changed[i].tobytes(), parts[i].tobytes())
         for i in range(len(pixels))
     ]
+
+
+def _check_form(file: Path, name: str, array: Any) -> None:
+    """UserError for what cannot be unpacked; members of an archive that are no arrays come as bytes."""
+    expected = f"expected {_DIMENSIONS[name]}-dimensional {np.dtype(_TYPES[name])}"
+    if not isinstance(array, np.ndarray):
+        raise _refusal(file, f"{name} is no array; {expected}")
+    if array.dtype != _TYPES[name] or array.ndim != _DIMENSIONS[name]:
+        raise _refusal(file, f"{name} is {array.ndim}-dimensional {array.dtype}; {expected}")

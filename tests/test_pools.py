@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,12 @@ def _damaged(pool, name, change):
         ("pool_changed", lambda a: np.zeros_like(a)),
         ("pool_changed", lambda a: a[:, 0]),
         ("pool_clean", lambda a: np.array([{}], dtype=object)),
+        ("pool_changed", lambda a: a.astype(np.int64)),
+        ("pool_changed", lambda a: a[:0]),
+        ("pool_changed", lambda a: a[:, :0]),
+        ("pool_values", lambda a: a[0]),
+        ("pool_values", lambda a: a[:, None]),
+        ("pool_label", lambda a: a[0]),
     ],
 )
 def test_damage_is_told_in_one_line(attacked, tmp_path, name, change):
@@ -95,3 +103,51 @@ def test_where_there_is_none(tmp_path):
     (tmp_path / "text.npz").write_text("text")
     with pytest.raises(UserError, match="not a pool"):
         AdversarialPool.read(tmp_path / "text.npz")
+
+
+def test_a_wrong_array_is_named_with_what_it_should_be(attacked, tmp_path):
+    arrays = AdversarialPool.collect(*attacked).arrays()
+    np.savez(tmp_path / "wrong.npz", **{**arrays, "pool_values": np.float64(3)})
+    with pytest.raises(UserError, match=r"values is 0-dimensional float64; expected 1-dimensional float32"):
+        AdversarialPool.read(tmp_path / "wrong.npz")
+
+
+def test_a_single_array_is_no_archive_whatever_its_name(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(UserError, match=r"one\.npz: not a pool .* single array"):
+        AdversarialPool.read(tmp_path / "one.npz")
+
+
+def test_a_member_that_is_no_array(attacked, tmp_path):
+    file = tmp_path / "bytes.npz"
+    arrays = AdversarialPool.collect(*attacked).arrays()
+    del arrays["pool_values"]
+    np.savez(file, **arrays)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("pool_values.npy", b"text")
+    with pytest.raises(UserError, match="pool_values is no array; expected 1-dim"):
+        AdversarialPool.read(file)
+
+
+def test_a_flipped_bit_is_told_or_does_not_matter(attacked, tmp_path):
+    """A fixed sample of flips: a pool is refused in one line, or read to the bit, and nothing else."""
+    pool = AdversarialPool.collect(*attacked)
+    hashes = [entry.hash for entry in pool.entries]
+    whole, bare = tmp_path / "whole.npz", tmp_path / "bare.npz"
+    pool.write(whole)
+    np.savez(bare, **pool.arrays())  # uncompressed: the arrays' headers are hit, too
+    rng = np.random.default_rng(0)
+    told = []
+    for content in (whole.read_bytes(), bare.read_bytes()):
+        for bit in rng.choice(8 * len(content), 60, replace=False).tolist():
+            flipped = bytearray(content)
+            flipped[bit // 8] ^= 1 << bit % 8
+            (tmp_path / "flipped.npz").write_bytes(flipped)
+            try:
+                found = AdversarialPool.read(tmp_path / "flipped.npz")
+                assert [entry.hash for entry in found.entries] == hashes
+            except UserError as error:
+                told.append(str(error))
+    assert len(told) > 30
+    assert all("flipped.npz: " in line and line.isprintable() for line in told)

@@ -31,12 +31,13 @@ class Pool(ImageAttack):
 
     def __post_init__(self) -> None:
         require_at_least(self.who, 1, chunk=self.chunk)
+        # Here, not in `build`: what is no pool is refused before anything is computed.
+        self.inputs = AdversarialPool() if self.file is None else AdversarialPool.read(Path(self.file))
 
     def build(self, spec: DataSpec) -> None:
         super().build(spec)
         if self.file is None:
             raise UserError("pool: name the `file`, or the folder, with adversarial inputs")
-        self.inputs = AdversarialPool.read(Path(self.file))
 
     def candidates(self, x: Tensor, threat: Threat) -> int:
         return 1

@@ -193,6 +193,13 @@ def test_a_pool_needs_a_file():
         Pool().build(DataSpec(shape=(1, 6, 8), train_count=1))
 
 
+def test_what_is_no_pool_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "text.npz").write_text("text")
+    for file in ("text.npz", "absent.npz"):
+        with pytest.raises(UserError, match=f"{file}: not a pool"):
+            mfbench.get("attack", "pool", file=str(tmp_path / file))
+
+
 @pytest.mark.parametrize("name", ["patch_pgd", "paste", "ladder", "pool"])
 def test_points_are_unsupported(name):
     with pytest.raises(Unsupported, match=f"{name} is for images"):
