@@ -12,7 +12,7 @@ from mfbench.boards.ranking import ALPHA
 from mfbench.boards.tables import Table
 
 _MESSAGE_LENGTH = 240
-_BY_EXAMPLE, _NONE = "paired bootstrap", "none: "
+_BY_EXAMPLE, _NONE = ("paired bootstrap", "McNemar"), "none: "
 
 
 def notes(table: Table) -> list[str]:
@@ -77,7 +77,7 @@ def _ranks(table: Table) -> Iterator[str]:
     )
     how = how or " There was no pair to compare."
     if any(rule.startswith(_BY_EXAMPLE) for rule in table.rules):
-        how += " By bootstrap, these fits are compared; the spread of training is not in them."
+        how += " By example, these fits are compared; the spread of training is not in them."
     equal = [*table.varying, *([table.separator.name] if table.separator else [])]
     within = f", within equal {', '.join(map(escape, equal))}" if equal else ""
     shared = f"methods not told apart at {100 * ALPHA:g} % (Holm over the board) share them"

@@ -59,7 +59,7 @@ def test_comparisons_made_of_scores_that_stayed_there_are_used(board, tmp_path, 
     with Store(tmp_path / "here.sqlite") as store:
         publish(store, registry, tmp_path / "out")
     page = (tmp_path / "out/quick/README.md").read_text()
-    assert "Compared by paired bootstrap (6 pairs, by its normal limit). By bootstrap, these fits" in page
+    assert "Compared by paired bootstrap (6 pairs, by its normal limit). By example, these fits" in page
     assert "the spread of training is not in them" in page
 
 
