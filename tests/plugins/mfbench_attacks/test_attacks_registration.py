@@ -59,7 +59,10 @@ def test_the_document_names_every_attack_and_every_parameter(cards):
             assert f"`{field.name}`" in TEXT, f"{name}: {field.name}"
 
 
-def test_the_suite_of_the_document_can_be_asked_for():
+def test_the_suite_of_the_document_can_be_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pools").mkdir()
+    mfbench.AdversarialPool().write(tmp_path / "pools" / "published.npz")
     for block in re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
         for run in tomllib.loads(block)["run"]:
             for attack in run["attacks"]:
