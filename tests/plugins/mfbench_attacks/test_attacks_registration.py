@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 
 import mfbench
 from mfbench.registry import load_registry
@@ -62,7 +63,9 @@ def test_the_document_names_every_attack_and_every_parameter(cards):
 def test_the_suite_of_the_document_can_be_asked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pools").mkdir()
-    mfbench.AdversarialPool().write(tmp_path / "pools" / "published.npz")
+    clean = torch.zeros(1, 1, 4, 4)
+    pool = mfbench.AdversarialPool.collect(clean, torch.zeros(1, dtype=torch.int64), clean + 0.5)
+    pool.write(tmp_path / "pools" / "published.npz")
     for block in re.findall(r"^```toml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
         for run in tomllib.loads(block)["run"]:
             for attack in run["attacks"]:
