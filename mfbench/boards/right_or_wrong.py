@@ -14,10 +14,9 @@ RULE = "McNemar's exact test"
 
 
 def exact(found: Difference, a: Sequence[Scored], b: Sequence[Scored]) -> Difference:
-    """The difference with the p of McNemar's test (1947), two-sided, if all examples are right or wrong (1 or
-    0) in groups of one size; else as it is. The test asks only what the two disagree about.
+    """The difference with the p of McNemar's test (1947), two-sided, which asks what the two disagree about.
 
-    The interval stays.
+    As it is where an example is neither right nor wrong (1, 0), or groups differ in size. The interval stays.
     """
     left, right = (
         [np.asarray(values, dtype=np.float64).ravel() for _, groups in side for values in groups.values()]

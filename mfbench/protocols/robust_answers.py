@@ -26,7 +26,8 @@ PROBED = 32
 class Answers:
     """A defense's answers to images, in batches, each batch with noise of its own name.
 
-    `random`: whether it answers differently when asked twice, of which `draws` fresh ones are then taken.
+    `random`: whether it says that it is not `deterministic`, or answers differently when asked twice: `draws`
+    fresh ones are then taken.
     """
 
     def __init__(self, defense: Defense, classes: int, x: Tensor, streams: Streams, draws: int) -> None:
@@ -35,7 +36,7 @@ class Answers:
         self.streams = streams
         self._known: dict[tuple[str, int], Tensor] = {}
         first, second = (self._defended(x[:PROBED], "probe", str(draw)) for draw in range(2))
-        self.random = not torch.equal(first, second)
+        self.random = getattr(defense, "deterministic", True) is False or not torch.equal(first, second)
         self.draws = draws if self.random else 1
 
     def undefended(self, x: Tensor) -> Tensor:

@@ -31,7 +31,6 @@ class Attacked:
     x: Tensor
     tried: Tensor
     budget: Mapping[str, float] = field(default_factory=dict)
-    gradient_free: bool = False
     follows: str = ""
     """Name of the attack before it in the same cascade: images not tried were turned by then."""
 
@@ -99,8 +98,7 @@ def _rungs(
         return attack.climb(defense, x, y, threat=threat, rng=rng)
     changed = attack.perturb(defense, x, y, threat=threat, rng=rng)
     everywhere = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    free = {"forward": 0.0} if getattr(attack, "gradient_free", False) else {}
-    return [Rung(attack_name(attack), changed, everywhere, everywhere, budget=free)]
+    return [Rung(attack_name(attack), changed, everywhere, everywhere)]
 
 
 def _merged(rungs: Sequence[Rung]) -> Attacked:
@@ -114,8 +112,7 @@ def _merged(rungs: Sequence[Rung]) -> Attacked:
         for name in sorted(names)
     }
     x = torch.cat([rung.x for rung in rungs]).detach()
-    looked = {"forward", "defended", "backward"} & set(budget)  # what never happened is not in a budget
-    return Attacked(rungs[0].attack, x, tried, budget, bool(looked) and not budget.get("backward"))
+    return Attacked(rungs[0].attack, x, tried, budget)
 
 
 def _check(attack: Attack, found: Attacked, x: Tensor, threat: Threat) -> None:

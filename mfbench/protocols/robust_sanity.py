@@ -106,8 +106,8 @@ def gradient_free_beats(attacks: Sequence[Attack], probe: Probe, threat: Threat)
     white_box = probe.left_by(sighted, threat, "with gradients")
     if white_box is None:
         return
-    for attack in blind:
-        own = probe.left_by([attack], threat, "without gradients")
+    for number, attack in enumerate(blind):
+        own = probe.left_by([attack], threat, f"without gradients, {number}")
         if own is not None and rises(own, white_box):
             (name,) = [attack_name(one) for one in getattr(attack, "attacks", [attack])]
             yield f"{FLAG}masked gradients: {name}, which follows none, turns more than all that do"
@@ -139,7 +139,10 @@ class Probe:
         return shares(self.answers.defended(found.x, name), self.y)
 
     def left_by(self, attacks: Sequence[Attack], threat: Threat, how: str) -> Array | None:
-        """(n,) shares of right answers under the worst of these attacks; None where none can be tried."""
+        """(n,) shares of right answers under the worst of these attacks; None where none can be tried.
+
+        `how`: another one for every call, as answers go by the name of what is asked about.
+        """
         campaign = attack_all(attacks, self.answers.defense, self.x, self.y, threat, self.streams)
         named = {one.name: f"{how}: {one.name}" for one in campaign.attacks}
         found = [

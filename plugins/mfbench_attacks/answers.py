@@ -42,7 +42,11 @@ class Answers:
 
     @cached_property
     def random(self) -> bool:
-        """Whether the defense answers otherwise when it is asked again, beyond rounding."""
+        """Whether the defense says that it is not `deterministic`, or answers otherwise when asked again,
+        beyond rounding.
+        """
+        if getattr(self.defense, "deterministic", True) is False:
+            return True
         with torch.no_grad():
             first, second = (self.defended(self._probe) for _ in range(2))
         return not torch.allclose(first, second, atol=_SAME)

@@ -486,3 +486,33 @@ def test_the_same_seed_gives_the_same_measurement():
     one, two = (evaluate(Coin(), [Gradient()], checked=10) for _ in range(2))
     assert one.values == two.values
     assert np.array_equal(one.scores["images"], two.scores["images"])
+
+
+def test_two_attacks_of_one_name_are_each_scored():
+    class Idle(Nothing):
+        who = "free"
+        gradient_free = True
+
+    asked = {"transfer": Gradient(), "probe": Gradient(), "masks": "top", "area": 0.5, "checked": 60}
+
+    class Masked(Linear):
+        def defended_logits(self, x, *, rng=None):
+            return super().logits((x * 4).round() / 4 + 0 * x)
+
+    check_flag(evaluate(Masked(), [Idle(), Free()], **asked), "masked gradients: free")
+
+
+def test_an_attack_that_counts_nothing_is_not_said_to_have_asked_nothing():
+    values = values_of(evaluate(Linear(), [Free()]))
+    assert ("attack_evaluations", "free") not in values
+
+
+def test_who_says_that_it_is_random_is_asked_more_than_once():
+    class Rare(Linear):
+        deterministic = False
+
+        def defended_logits(self, x, *, rng=None):
+            turned = torch.rand(len(x), generator=rng) < 0.01  # none of the few that are looked at
+            return torch.where(turned[:, None], -1.0, 1.0) * super().logits(x)
+
+    assert ("changed_answers", "") in values_of(evaluate(Rare(), [Nothing()]))
