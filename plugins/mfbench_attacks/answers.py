@@ -91,8 +91,9 @@ class Answers:
 
     def _read(self, logits: Any, count: int, call: str) -> Tensor:
         checked = checked_logits(logits, count, self.defense, call)
-        probabilities = self._probabilities.setdefault(call, are_probabilities(checked))
-        return checked.clamp(min=_LEAST).log() if probabilities else checked
+        if call not in self._probabilities:  # looked at once: this is on every step's way
+            self._probabilities[call] = are_probabilities(checked)
+        return checked.clamp(min=_LEAST).log() if self._probabilities[call] else checked
 
 
 def checked_logits(logits: Any, count: int, who: object, call: str) -> Tensor:

@@ -24,6 +24,8 @@ class Best(NamedTuple):
     def update(self, x: Tensor, score: Tensor) -> Best:
         """Row by row what scores higher; what was there first wins ties."""
         better = score > self.score
+        if bool(better.all()):  # most often so, and images are long to choose between
+            return Best(x, score)
         return Best(
             torch.where(better[:, None, None, None], x, self.x), torch.where(better, score, self.score)
         )

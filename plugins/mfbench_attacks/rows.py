@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,6 +28,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.clean)
+
+    @cached_property
+    def everywhere(self) -> bool:
+        """Whether the mask is the whole image, in every row."""
+        return bool(self.free.all())
 
     def take(self, index: Tensor) -> Rows:
         """The rows of that index (k,), or of that mask (b,)."""
