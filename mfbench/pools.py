@@ -8,6 +8,7 @@ again. The arrays of a pool stand in an .npz file, alone or under a prefix as in
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,15 +153,12 @@ def _entries(file: Path) -> list[Entry]:
 
 def _groups(file: Path) -> list[dict[str, Any]]:
     """The arrays of each pool in a file, or what else is under their names."""
+    if file.is_file() and not zipfile.is_zipfile(file):  # NumPy would advise to unpickle it
+        raise _refusal(file, "it is no .npz file, which is an archive of arrays")
     try:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise _refusal(file, "it is a single array (.npy), not an .npz file")
-        with archive:
+        with np.load(file, allow_pickle=False) as archive:
             prefixes = [name.removesuffix(_NAMES[0]) for name in archive.files if name.endswith(_NAMES[0])]
             return [{name: archive[prefix + name] for name in _NAMES} for prefix in prefixes]
-    except UserError:
-        raise
     except Exception as error:  # of damaged archives zipfile, zlib, tokenize and NumPy raise a dozen kinds
         told = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise _refusal(

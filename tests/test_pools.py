@@ -115,7 +115,7 @@ def test_a_wrong_array_is_named_with_what_it_should_be(attacked, tmp_path):
 def test_a_single_array_is_no_archive_whatever_its_name(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
     (tmp_path / "one.npy").rename(tmp_path / "one.npz")
-    with pytest.raises(UserError, match=r"one\.npz: not a pool .* single array"):
+    with pytest.raises(UserError, match=r"one\.npz: not a pool .* no \.npz file"):
         AdversarialPool.read(tmp_path / "one.npz")
 
 
