@@ -45,11 +45,16 @@ class Answers:
         """Whether the defense says that it is not `deterministic`, or answers otherwise when asked again,
         beyond rounding.
         """
-        if getattr(self.defense, "deterministic", True) is False:
+        if self.says_random:
             return True
         with torch.no_grad():
             first, second = (self.defended(self._probe) for _ in range(2))
         return not torch.allclose(first, second, atol=_SAME)
+
+    @property
+    def says_random(self) -> bool:
+        """Whether the defense says that it is not `deterministic`; costs no answer."""
+        return getattr(self.defense, "deterministic", True) is False
 
     @cached_property
     def purify_only(self) -> bool:

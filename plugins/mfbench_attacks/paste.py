@@ -23,7 +23,8 @@ class Paste(ImageAttack):
     """Tries `queries` patches an image, the worst of which counts: in turn a piece of a training image of
     another class, cut where the mask lies, and that whole image made as small as the patch.
 
-    `donors`: training images that are kept to cut from, drawn once. `chunk`: images at once.
+    `donors`: training images that are kept to cut from, drawn once. `draws`: of a random defense, over which
+    a patch's margin is averaged, as the luckiest of many single draws says little. `chunk`: images at once.
     """
 
     who: ClassVar[str] = "paste"
@@ -31,10 +32,12 @@ class Paste(ImageAttack):
 
     queries: int = 100
     donors: int = 500
+    draws: int = 4
     chunk: int = 1024
 
     def __post_init__(self) -> None:
-        require_at_least(self.who, 1, queries=self.queries, donors=self.donors, chunk=self.chunk)
+        counts = {"queries": self.queries, "donors": self.donors, "draws": self.draws}
+        require_at_least(self.who, 1, **counts, chunk=self.chunk)
         self.images: Tensor | None = None
 
     def fit(self, data: Dataset, *, rng: torch.Generator, progress: Progress) -> None:
@@ -53,7 +56,8 @@ class Paste(ImageAttack):
         masks = masks_of(x, threat)
         boxes = boxes_of(masks)
         small = _reduced(donors, boxes[0])
-        best = Best(x, answers.margins(x, y))
+        draws = self.draws if answers.says_random else 1
+        best = Best(x, answers.margins(x, y, draws))
         for query in range(limited(self.queries, threat, "queries")):
             rows = self._others(y, answers.rng)
             place = draw(len(x), len(masks), answers.rng, x.device)
@@ -61,7 +65,7 @@ class Paste(ImageAttack):
             if query % 2:
                 content = shifted(small[rows], boxes[place, 0], boxes[place, 1])
             found = confined(x, y, masks[place], threat.radius).project(content)
-            best = best.update(found, answers.margins(found, y))
+            best = best.update(found, answers.margins(found, y, draws))
         return best.x
 
     def _donors(self, x: Tensor, y: Tensor) -> Tensor:

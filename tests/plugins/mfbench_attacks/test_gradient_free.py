@@ -204,3 +204,42 @@ def test_what_is_no_pool_is_refused_before_anything_runs(tmp_path):
 def test_points_are_unsupported(name):
     with pytest.raises(Unsupported, match=f"{name} is for images"):
         mfbench.get("attack", name).build(Normal().spec())
+
+
+class Noisy(Linear):
+    """Its answers are those of the classifier and noise."""
+
+    deterministic = False
+
+    def defended_logits(self, x, *, rng=None):
+        logits = self.logits(x)
+        return logits + 0.5 * torch.randn(logits.shape, generator=rng, dtype=logits.dtype)
+
+
+@pytest.mark.parametrize("make", [Paste, PatchRandomSearch])
+def test_lucky_draws_of_a_random_defense_do_not_choose(make):
+    """What is found by means of draws is worse for the defense, without its noise, than what single ones
+    choose.
+    """
+    defense = Noisy(scale=0.05)
+    x, y = images(defense, count=60)
+    reached = []
+    for draws in (1, 16):
+        attack = make(queries=60, draws=draws)
+        if isinstance(attack, Paste):
+            attack.images, attack.labels = x.round(), y  # black and white: patches that matter
+        changed = attack.perturb(defense, x, y, threat=one_quarter(), rng=seeded())
+        reached.append(float(margin(defense.logits(changed), y).mean()))
+    assert reached[1] > reached[0] + 0.02
+
+
+@pytest.mark.parametrize("make", [Paste, PatchRandomSearch])
+def test_a_defense_that_is_not_random_is_asked_once(make):
+    defense = Linear()
+    x, y = images(defense)
+    attack = make(queries=10)
+    if isinstance(attack, Paste):
+        attack.images, attack.labels = x, y
+    with counted(defense) as count:
+        attack.perturb(defense, x, y, threat=Threat(radius=1e-3), rng=seeded())
+    assert count.defended <= 11 * len(x)
