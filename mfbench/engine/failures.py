@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mfbench.engine.records import error_of
-from mfbench.errors import Unsupported
+from mfbench.errors import Unsupported, UserError
 
 _ENGINE = str(Path(__file__).parent)
 _LONGEST_MESSAGE = 2_000
@@ -31,11 +31,16 @@ def status_of(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """Type, message and the last lines of the traceback, without the engine's own frames."""
+    """Type, message and the last lines of the traceback, without the engine's own frames.
+
+    What errors say that are made for people needs no traceback.
+    """
     message = _said(error)
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]} ... ({len(message)} characters)"
-    return error_of(type(error).__name__, message, _last_lines(_formatted(error).rstrip().splitlines()))
+    told = isinstance(error, UserError | Unsupported)
+    lines = [] if told else _formatted(error).rstrip().splitlines()
+    return error_of(type(error).__name__, message, _last_lines(lines))
 
 
 def _said(error: BaseException) -> str:

@@ -104,7 +104,8 @@ class AttributeEditing(EvaluationProtocol):
         left_out: those that did not guide a partially guided method, reported as a group. strength: 1 edits
         to the mean code of a value; more goes beyond it. locality: images for the entropies; 0: none.
         """
-        _check(classifier, count, strength, locality)
+        _check_numbers(count, strength, locality, attributes)
+        _check_judge(classifier)
         if isinstance(method, KnowsAttributes):
             raise Unsupported(f"{type(method).__name__} cannot be shown the attributes of an edited image")
         asked = coded.factors_of(data.test, data.name, attributes)
@@ -143,21 +144,29 @@ class AttributeEditing(EvaluationProtocol):
             notes=[*notes, *_collapsed(codes, found, asked.names)],
         )
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for too few images, edits of no strength, and an attribute that is named twice."""
+        _check_numbers(*(parameters[name] for name in ("count", "strength", "locality", "attributes")))
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Edits of some images, sweeps of attributes, and success over preservation."""
         return figures.draw(records, arrays)
 
 
-def _check(classifier: Any, count: int, strength: float, locality: int) -> None:
-    if not isinstance(classifier, PredictsAttributes):
-        raise UserError(
-            f"attribute_editing: classifier = {type(classifier).__name__} does not tell attributes; "
-            "one with the ability PredictsAttributes, as the defense attribute_cnn, is right"
-        )
+def _check_numbers(count: int, strength: float, locality: int, attributes: Sequence[str] | None) -> None:
     if count < 20 or locality < 0 or not strength > 0:
         raise UserError(
             f"attribute_editing: count = {count} (20 or more), strength = {strength:g} (above 0), "
             f"locality = {locality} (0 or more)"
+        )
+    coded.distinct("attribute_editing", "attributes", attributes)
+
+
+def _check_judge(classifier: Any) -> None:
+    if not isinstance(classifier, PredictsAttributes):
+        raise UserError(
+            f"attribute_editing: classifier = {type(classifier).__name__} does not tell attributes; "
+            "one with the ability PredictsAttributes, as the defense attribute_cnn, is right"
         )
 
 

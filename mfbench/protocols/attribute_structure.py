@@ -112,7 +112,8 @@ class AttributeStructure(EvaluationProtocol):
         clusters = clusters_of(data.test, count)
         excluded = people[: len(points)] if exclude_identity and people is not None else None
         neighbours = nearest_others(points, excluded).cpu().numpy()
-        found = statistics.dependence(statistics.counts_of(attributes, neighbours))
+        pairs = statistics.counts_of(attributes, neighbours)
+        found = statistics.dependence(pairs)
         counts = statistics.counts_by_cluster(attributes, neighbours, clusters)
         drawn = statistics.resampled(counts, resamples, numpy_generator(streams("bootstrap")))
         null = statistics.shuffled(
@@ -135,8 +136,12 @@ class AttributeStructure(EvaluationProtocol):
             values=bounded(values, self.metrics),
             scores={"examples": by_cluster(contributions, clusters)},
             arrays=kept(names, found, drawn, null),
-            notes=notes,
+            notes=[*notes, *at_their_largest(names, pairs)],
         )
+
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for too few images, resamples or permutations."""
+        _check(*(parameters[name] for name in ("count", "resamples", "permutations")))
 
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Attributes by divergence, with intervals and what chance makes (Fig. 15)."""
@@ -165,6 +170,14 @@ def information_contributions(attributes: Array, neighbours: Array) -> Array:
         total += ratio + (shared - ratio * surprise) / surprise.mean()
     total /= attributes.shape[1]
     return total
+
+
+def at_their_largest(names: tuple[str, ...], pairs: Array) -> list[str]:
+    """A note on attributes that no image has whose neighbour has it not, by counts (k, 4): their divergence
+    grows as (log n) / 2 with the number of images, and tells nothing more of the attribute.
+    """
+    full = [name for name, (_, _, only_own, _) in zip(names, pairs) if not only_own]
+    return [f"kl is as large as so many images allow: {', '.join(full)}"] if full else []
 
 
 def of_attributes(

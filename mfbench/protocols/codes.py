@@ -63,6 +63,13 @@ def factors_of(split: Split, data: str, wanted: Sequence[str] | None = None) -> 
     return Factors(names, tuple(range(len(names)))).keep(list(chosen))
 
 
+def distinct(who: str, key: str, names: Sequence[str] | None) -> None:
+    """UserError for a name that is given twice."""
+    twice = sorted({name for name in names or () if list(names or ()).count(name) > 1})
+    if twice:
+        raise UserError(f"{who}: {key} names {twice[0]!r} twice: each once")
+
+
 def varying(factors: Factors, *samples: Array) -> tuple[Factors, list[str]]:
     """Those that vary in each of the samples (n, k) of their values, and a note on the others.
 

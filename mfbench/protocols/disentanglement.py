@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mfbench import measures
 from mfbench.contracts import (
@@ -52,6 +51,10 @@ TIMED = 100
 """Images that one timed call encodes."""
 CELLS = 1000
 """Combinations of values up to which cells of the grid are assigned to them one to one."""
+FEWEST_FOR_TREES = 30
+"""Images for DCI: with fewer a factor may have one value among those to learn from."""
+MOST_GROUPS = 100
+"""Parts of the jackknife: each is one more computation of all slower metrics."""
 
 
 class Disentanglement(EvaluationProtocol):
@@ -99,10 +102,7 @@ class Disentanglement(EvaluationProtocol):
         groups: parts that the jackknife of the slower metrics leaves out in turn. trees: images for DCI, by
         far the slowest; 0: none.
         """
-        if count is not None and count < 100:
-            raise UserError(f"disentanglement: count is {count}; at least 100 images are needed")
-        if groups < 2 or trees < 0:
-            raise UserError(f"disentanglement: groups = {groups} (2 or more), trees = {trees} (0 or more)")
+        _check(count, factors, groups, trees)
         asked = coded.factors_of(data.test, data.name, factors)
         timed = data.test.x[torch.arange(TIMED, device=data.test.x.device) % len(data.test)]
         clock.measure(lambda: coded.encode_images(method, timed))
@@ -121,11 +121,13 @@ class Disentanglement(EvaluationProtocol):
         told = measured.Told(coded.as_codes(codes), message, truth, clusters_of(data.test, count))
 
         value, scores = measured.primary(told)
-        grid, more = grid_values(message_val, truth_val, told, asked.names)
+        sorts = measured.by_combination(asked.of(data.train), truth)
+        grid, more = grid_values(message_val, truth_val, told, asked.names, sorts)
         images = coded.decode(method, codes, data.shape)
         values = [value, labels_used(method), *grid, *measured.of_codes(told, groups)]
         values += measured.of_trees(told, trees, groups) if trees and len(asked.names) > 1 else []
-        values += [*measured.of_messages(told, groups), reconstruction(images, data.test.x[:count], told)]
+        values += measured.of_messages(told, groups)
+        values += measured.reconstruction(images, data.test.x[:count], told, sorts)
         return Measurement(
             values=bounded(values, self.metrics),
             scores={"examples": scores},
@@ -133,34 +135,52 @@ class Disentanglement(EvaluationProtocol):
             notes=[*notes, *reader.note(most), *more],
         )
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for too few images or groups, and for a factor that is named twice."""
+        _check(*(parameters[name] for name in ("count", "factors", "groups", "trees")))
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Codes on the grid, information of codes about factors, and traversals of the code."""
         return draw(records, arrays)
 
 
+def _check(count: int | None, factors: Sequence[str] | None, groups: int, trees: int) -> None:
+    who = "disentanglement"
+    if count is not None and count < 100:
+        raise UserError(f"{who}: count is {count}; at least 100 images are needed")
+    if not 2 <= groups <= MOST_GROUPS:
+        raise UserError(f"{who}: groups = {groups}: 2 to {MOST_GROUPS}")
+    if trees and trees < FEWEST_FOR_TREES:
+        raise UserError(f"{who}: trees = {trees}: 0 (no DCI), or {FEWEST_FOR_TREES} images and more")
+    coded.distinct(who, "factors", factors)
+
+
 def grid_values(
-    message_val: Array, truth_val: Array, told: measured.Told, names: tuple[str, ...]
+    message_val: Array,
+    truth_val: Array,
+    told: measured.Told,
+    names: tuple[str, ...],
+    sorts: Mapping[str, Array],
 ) -> tuple[list[Value], list[str]]:
-    """Accuracies under assignments made on validation messages, and notes on what cannot be assigned."""
-    values, notes = [], []
+    """Accuracies under assignments made on validation messages, and notes on what cannot be assigned.
+
+    Cells are those of the axes that were assigned to factors, where there is one for each: what else is in
+    a message would make every image a cell of its own.
+    """
+    values, notes, axes = [], [], list(range(message_val.shape[1]))
     if message_val.shape[1] < len(names):
         notes.append(f"{message_val.shape[1]} dimensions have no axis for each of {len(names)} factors")
     else:
         assignment = measures.assign_grid(message_val, truth_val, by="axes")
-        values += measured.of_grid(assignment, told, names)
+        values += measured.of_grid(assignment, told, names, sorts)
+        axes = sorted(axis for piece in assignment.pieces for axis in piece[0])
     combinations = len(np.unique(truth_val, axis=0))
     if combinations > CELLS:
         notes.append(f"more than {CELLS} combinations of values: cells are not assigned to them")
         return values, notes
     try:
-        cells = measures.assign_grid(message_val, truth_val, by="cells")
+        cells = measures.assign_grid(message_val[:, axes], truth_val, by="cells")
     except ValueError as reason:  # too many cells
         return values, [*notes, str(reason)]
-    right = cells.correct(told.message, told.factors).all(axis=1).astype(float)
+    right = cells.correct(told.message[:, axes], told.factors).all(axis=1).astype(float)
     return [*values, mean_value("cell_accuracy", "", right, told.clusters)], notes
-
-
-def reconstruction(images: Tensor, truth: Tensor, told: measured.Told) -> Value:
-    """Mean square error a pixel of what codes are decoded to."""
-    errors = (images - truth).double().square().flatten(1).mean(dim=1).cpu().numpy()
-    return mean_value("reconstruction", "", errors, told.clusters)

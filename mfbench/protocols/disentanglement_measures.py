@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mfbench import measures
 from mfbench.contracts import Value
@@ -17,6 +19,8 @@ Array = NDArray[Any]
 
 ACTIVE = 0.01
 """Variance of a code above which its dimension is active (Burda et al. 2016)."""
+FEWEST = 10
+"""Images of a sort, fewer of which are not reported apart."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,43 @@ def of_messages(told: Told, groups: int) -> list[Value]:
     return jackknife(measure, told.clusters, groups)
 
 
-def of_grid(assignment: measures.GridAssignment, told: Told, names: tuple[str, ...]) -> list[Value]:
+def by_combination(train: Array, truth: Array) -> dict[str, Array]:
+    """Which held-out images (n,) show combinations of values that training images (m, k) have, and which show
+    others; nothing where fewer than `FEWEST` are of one sort.
+    """
+    known = {row.tobytes() for row in np.unique(train, axis=0)}
+    seen = np.array([row.tobytes() in known for row in truth])
+    if min(seen.sum(), (~seen).sum()) < FEWEST:
+        return {}
+    return {"seen combinations": seen, "unseen combinations": ~seen}
+
+
+def of_grid(
+    assignment: measures.GridAssignment, told: Told, names: tuple[str, ...], sorts: Mapping[str, Array]
+) -> list[Value]:
     """How often the message says the factors right, under an assignment made on validation images."""
     right = assignment.correct(told.message, told.factors)
-    joint = mean_value("grid_accuracy", "", right.all(axis=1).astype(float), told.clusters)
-    mean = mean_value("factor_accuracy", "", right.mean(axis=1), told.clusters)
-    each = [
-        mean_value("factor_accuracy", name, column.astype(float), told.clusters)
-        for name, column in zip(names, right.T)
+    joint, mean = right.all(axis=1).astype(float), right.mean(axis=1)
+    return [
+        *_whole_and_sorts("grid_accuracy", joint, told, sorts),
+        *_whole_and_sorts("factor_accuracy", mean, told, sorts),
+        *(
+            mean_value("factor_accuracy", name, column.astype(float), told.clusters)
+            for name, column in zip(names, right.T)
+        ),
     ]
-    return [joint, mean, *each]
+
+
+def reconstruction(images: Tensor, truth: Tensor, told: Told, sorts: Mapping[str, Array]) -> list[Value]:
+    """Mean square error a pixel of what codes are decoded to."""
+    errors = (images - truth).double().square().flatten(1).mean(dim=1).cpu().numpy()
+    return _whole_and_sorts("reconstruction", errors, told, sorts)
+
+
+def _whole_and_sorts(metric: str, each: Array, told: Told, sorts: Mapping[str, Array]) -> list[Value]:
+    """The mean of (n,) over all images, and over those of each sort."""
+    values = [mean_value(metric, "", each, told.clusters)]
+    for part, rows in sorts.items():
+        clusters = np.unique(told.clusters[rows], return_inverse=True)[1].ravel()
+        values.append(mean_value(metric, part, each[rows], clusters))
+    return values

@@ -97,8 +97,7 @@ class SemanticPath(EvaluationProtocol):
         likelihood: what says whether images are on the manifold; None: not asked. factors: the attributes
         that are told (None: all).
         """
-        if count < FEWEST or steps < 3:
-            raise UserError(f"semantic_path: count = {count} ({FEWEST} or more), steps = {steps} (3 or more)")
+        _check(count, steps, factors)
         count = min(count, len(data.test) // 2)
         if count < FEWEST:
             raise Unsupported(f"the test split holds {len(data.test)} images: too few for {FEWEST} pairs")
@@ -137,9 +136,19 @@ class SemanticPath(EvaluationProtocol):
             notes=[*notes, *reader.note(most)],
         )
 
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for too few paths or steps, and for a factor that is named twice."""
+        _check(*(parameters[name] for name in ("count", "steps", "factors")))
+
     def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
         """Some paths, each with its story."""
         return draw(records, arrays)
+
+
+def _check(count: int, steps: int, factors: Sequence[str] | None) -> None:
+    if count < FEWEST or steps < 3:
+        raise UserError(f"semantic_path: count = {count} ({FEWEST} or more), steps = {steps} (3 or more)")
+    coded.distinct("semantic_path", "factors", factors)
 
 
 def _path_images(method: Disentangler, codes: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:

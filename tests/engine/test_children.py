@@ -116,6 +116,10 @@ def test_the_traceback_begins_in_the_plugin(do):
     assert "mfbench/engine" not in text
 
 
+def test_what_is_said_to_people_has_no_traceback(do):
+    assert do(choice("likelihood", "unsupported"))["error"]["traceback"] == ""
+
+
 def test_unknown_names_are_failures_that_say_so(do):
     record = do(choice("likelihood", "goood"))
     assert record["status"] == "failed"

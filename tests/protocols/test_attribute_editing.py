@@ -256,3 +256,18 @@ def test_figures(perfect):
     assert levels[0, :, 0].diff().min() >= -0.02  # from below 0 (as dark as it gets) to above 1
     assert float(levels[0, -1, 0] - levels[0, 0, 0]) == pytest.approx(1.25, abs=0.05)
     assert AttributeEditing().draw([], []) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"count": 3}, "count = 3"),
+        ({"strength": 0.0}, "strength = 0"),
+        ({"locality": -1}, "locality = -1"),
+        ({"attributes": ["a", "a"]}, "'a' twice"),
+    ],
+)
+def test_bad_numbers_are_told_before_anything_runs(given, told):
+    defaults = {"count": 300, "strength": 1.0, "locality": 100, "attributes": None, "classifier": "any"}
+    with pytest.raises(UserError, match=told):
+        AttributeEditing().check_parameters(**defaults | given)

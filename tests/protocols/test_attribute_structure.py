@@ -16,7 +16,11 @@ from mfbench.contracts import Dataset, Disentangler, Split
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols import structure_neighbours
 from mfbench.protocols import structure_statistics as statistics
-from mfbench.protocols.attribute_structure import AttributeStructure, information_contributions
+from mfbench.protocols.attribute_structure import (
+    AttributeStructure,
+    at_their_largest,
+    information_contributions,
+)
 from mfbench.protocols.structure_attributes import COMPUTED, binary_attributes, pixel_statistics
 from mfbench.protocols.structure_neighbours import nearest_others
 from mfbench.timing import reset_resident_peak, resident_peak
@@ -287,3 +291,15 @@ def test_figure_and_findings(planted):
     (sentence,) = protocol.findings(records)
     assert sentence.startswith("flat: neighbours follow a3 (")
     assert protocol.draw([], []) == {}
+
+
+def test_a_divergence_that_cannot_grow_is_noted():
+    """Half an image is added to both counts: so far from each other and no further."""
+    pairs = np.array([[500, 0, 0, 500], [400, 100, 100, 400]])
+    assert at_their_largest(("told", "half told"), pairs) == ["kl is as large as so many images allow: told"]
+    assert not at_their_largest(("half told",), pairs[1:])
+
+
+def test_bad_numbers_are_told_before_anything_runs():
+    with pytest.raises(UserError, match="permutations = 3"):
+        AttributeStructure().check_parameters(count=None, resamples=500, permutations=3)

@@ -266,3 +266,47 @@ def test_figures(perfect):
     assert "MIG 1.00" in figures["codes"].axes[0].get_ylabel()
     assert perfect.arrays["traversal"].shape == (5, 8, 1, 4, 12)
     assert Disentanglement().draw([], []) == {}
+
+
+class Copying(Perfect):
+    """Takes the second attribute for the first, as it is wherever it was trained."""
+
+    def encode(self, x):
+        return super().encode(x)[:, [0, 0, 2]]
+
+
+def test_combinations_that_nobody_has_seen_are_told_apart():
+    values = values_of(evaluate(Copying(), Tiles(copied=1.0)))
+    for metric in ("grid_accuracy", "factor_accuracy"):
+        assert values[metric, "seen combinations"].value == 1
+    assert values["grid_accuracy", "unseen combinations"].value == 0
+    assert values["factor_accuracy", "unseen combinations"].value == pytest.approx(2 / 3)
+    assert values["reconstruction", "seen combinations"].value == pytest.approx(0, abs=1e-10)
+    assert values["reconstruction", "unseen combinations"].value > 0.1
+    sorts = [values["grid_accuracy", f"{sort} combinations"].n for sort in ("seen", "unseen")]
+    assert sum(sorts) == values["grid_accuracy", ""].n
+
+
+def test_where_all_combinations_were_seen_nothing_is_told_apart(perfect):
+    assert not [part for _, part in values_of(perfect) if "combinations" in part]
+
+
+def test_cells_are_those_of_the_axes_that_tell_something():
+    values = values_of(evaluate(Perfect(), factors=["tile 1"]))
+    assert values["cell_accuracy", ""].value == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"count": 50}, "count is 50"),
+        ({"groups": 1}, "groups = 1: 2 to"),
+        ({"groups": 5000}, "groups = 5000: 2 to"),
+        ({"trees": 3}, r"trees = 3: 0 \(no DCI\), or 30"),
+        ({"factors": ["left", "left"]}, "factors names 'left' twice"),
+    ],
+)
+def test_bad_numbers_are_told_before_anything_runs(given, told):
+    defaults = {"count": None, "factors": None, "groups": 5, "trees": 1000}
+    with pytest.raises(UserError, match=told):
+        Disentanglement().check_parameters(**defaults | given)

@@ -149,3 +149,12 @@ def test_figure(perfect):
     assert "told right 1.00" in figure.axes[0].get_ylabel()
     assert "tile" in "".join(ax.get_xlabel() for ax in figure.axes)
     assert SemanticPath().draw([], []) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({"count": 3}, "count = 3"), ({"steps": 2}, "steps = 2"), ({"factors": ["a", "a"]}, "'a' twice")],
+)
+def test_bad_numbers_are_told_before_anything_runs(given, told):
+    with pytest.raises(UserError, match=told):
+        SemanticPath().check_parameters(**{"count": 200, "steps": 11, "factors": None} | given)
