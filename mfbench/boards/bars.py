@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mfbench.boards import axes, numbers
 from mfbench.boards.markdown import one_line
 from mfbench.boards.tables import Table
 from mfbench.protocols import style
+from mfbench.protocols.set_apart import set_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,8 @@ def draw_bars(table: Table) -> Figure | None:
     if shown.empty or table.primary is None:
         return None
     title, shown = _title(table, there, shown), shown.head(MOST_ROWS)
-    names = [_name(table, row) for row in shown.index]
+    shorts = set_apart(table.rows["name"].astype(str))
+    names = [_name(table, row, shorts) for row in shown.index]
     panels = 1 if logarithmic else 2
     figure, panes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
     if logarithmic:
@@ -73,15 +75,16 @@ def _title(table: Table, there: pd.DataFrame, shown: pd.DataFrame) -> str:
     return f"{table.title}{some}{zero}"
 
 
-def _name(table: Table, row: str) -> str:
+def _name(table: Table, row: str, shorts: Mapping[str, str]) -> str:
     """What tells this row from others, with its standing where it is not ranked; the method first, where not
-    all of it has room.
+    all of it has room, and of its parameters those in which other rows of the method differ.
     """
     varying = [f"{name} {table.rows.at[row, f'parameter:{name}']!s}" for name in table.varying]
     name = str(table.rows.at[row, "name"])
     text = ", ".join([*varying, name])
     if len(text) > _LONGEST_NAME:
-        text = ", ".join([name, *varying])
+        apart = f"{shorts[name][:-1]}, …)" if shorts[name].endswith(")") and shorts[name] != name else name
+        text = ", ".join([apart, *varying])
     standing = str(table.rows.at[row, "standing"])
     return _plain(one_line(text, _LONGEST_NAME)) + ("" if standing == "ranked" else f" [{standing}]")
 

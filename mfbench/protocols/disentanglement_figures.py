@@ -7,6 +7,7 @@ Kept arrays: `points` (m, 2), codes on two dimensions `axes`, with the values (m
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from torch import Tensor
 from mfbench.contracts import Dataset, Disentangler, Record
 from mfbench.protocols import style, traversals
 from mfbench.protocols.disentanglement_measures import Told, information_table
-from mfbench.protocols.showing import Kept, evenly, in_lines, one_of_each, seeds_of, value_of
+from mfbench.protocols.rows_shown import TITLE_SIZE, Rows, choose
+from mfbench.protocols.showing import Kept, evenly, one_of_each, value_of
 from mfbench.protocols.texts import as_bytes_of, text_of
 
 if TYPE_CHECKING:
@@ -26,11 +28,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-Shown = Sequence[tuple[Record, Kept]]
 
 KEPT = 1200
-MOST_METHODS = 10
-"""Rows of a figure; on a board with more methods the last ones are left out."""
+MOST_METHODS = 15
+"""Rows of a figure; it names those that it leaves out."""
+LETTERS = 46
+"""Of a line of a title above two panels."""
+SHARED = 4
+"""Images that have a code in common, on average, from which on codes are drawn spread."""
+SPREAD = "codes that many images share are spread within their cell"
 
 
 def kept(
@@ -80,49 +86,108 @@ def borders(codes: Array, message: Array, axis: int) -> Array:
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
     """Scatter with grid lines, table of information, traversals."""
-    shown = [pair for pair in one_of_each(records, arrays) if "points" in pair[1]][:MOST_METHODS]
-    if not shown:
+    told = [pair for pair in one_of_each(records, arrays) if "points" in pair[1]]
+    if not told:
         return {}
-    figures = {"codes": draw_codes(shown), "information": draw_information(shown)}
-    if any("traversal" in kept for _, kept in shown):
-        figures["traversals"] = traversals.draw([pair for pair in shown if "traversal" in pair[1]])
+    rows = choose(told, MOST_METHODS, _mig)
+    figures = {"codes": draw_codes(rows), "information": draw_information(rows)}
+    moved = [pair for pair in told if "traversal" in pair[1]]
+    if moved:
+        figures["traversals"] = traversals.draw(choose(moved, MOST_METHODS, _mig))
     return figures
 
 
-def draw_codes(shown: Shown) -> Figure:
-    """A row a method: its two most telling dimensions, coloured by either factor; lines where symbols end."""
-    figure, axes = style.new_figure(len(shown), 2, panel=(3.3, 3.0))
-    for line, (record, kept) in zip(axes, shown):
+def _mig(record: Record) -> float:
+    return value_of(record, "mig")
+
+
+def draw_codes(rows: Rows) -> Figure:
+    """Two panels a method: its two most telling dimensions by either factor; lines where symbols end."""
+    shown = rows.shown
+    columns = min(3, len(shown))
+    figure, axes = style.new_figure(-(-len(shown) // columns), 2 * columns, panel=(1.75, 1.95))
+    for ax in axes.flat[2 * len(shown) :]:
+        ax.set_axis_off()
+    told = "held-out images; lines: where symbols change"
+    for pair, (record, kept) in zip(axes.reshape(-1, 2), shown):
         names = text_of(kept["names"]).split("\n")
-        for column, ax in enumerate(line):
-            _scatter(ax, kept, column)
-            ax.set_title(names[int(kept["shown"][column])], fontsize=8)
-        first, second = (int(axis) for axis in kept["axes"])
-        mig = value_of(record, "mig")
-        line[0].set_ylabel(f"{in_lines(record.label)}\nMIG {mig:.2f}\ndimension {second}", fontsize=8)
-        for ax in line:
-            ax.set_xlabel(f"dimension {first}", fontsize=8)
-    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; held-out images; lines: where symbols change")
+        points = spread(kept["points"])
+        if SPREAD not in told and (points != kept["points"]).any():
+            told += f"; {SPREAD}"
+        for column, ax in enumerate(pair):
+            _scatter(ax, kept, points, column)
+            ax.set_title(names[int(kept["shown"][column])], fontsize=7, loc="left")
+            ax.set_xlabel(f"dimension {int(kept['axes'][0])}", fontsize=7, labelpad=1)
+            ax.tick_params(labelsize=6)
+        pair[0].set_ylabel(f"dimension {int(kept['axes'][1])}", fontsize=7, labelpad=1)
+        pair[1].tick_params(labelleft=False)
+        _title(pair[0], f"{rows.names[record.label]}, MIG {_mig(record):.2f}")
+    rows.head(figure, told)
     return figure
 
 
-def _scatter(ax: Axes, kept: Kept, column: int) -> None:
+def _title(ax: Axes, text: str) -> None:
+    """Above a panel and its right neighbour, as wide as both."""
+    lines = textwrap.wrap(text, LETTERS)
+    above = ax.annotate(
+        "\n".join(lines), (0, 1), (0, 14), "axes fraction", "offset points", fontsize=TITLE_SIZE, va="bottom"
+    )
+    above.set_in_layout(False)  # its width is not the panel's; the title's empty lines keep its height free
+    ax.set_title("\n" * (len(lines) + 1) + ax.get_title(loc="left"), fontsize=7, loc="left")
+
+
+def spread(points: Array) -> Array:
+    """Codes (n, 2), along each dimension that has few different ones moved at random within their cell.
+
+    Codes that lie exactly on one another would show the last image's colour alone. Always the same draws.
+    """
+    rng = np.random.default_rng(0)
+    return np.stack([_spread(column, rng) for column in points.T], axis=1)
+
+
+def _spread(codes: Array, rng: np.random.Generator) -> Array:
+    """By at most a third of the way to the next code, (n,)."""
+    levels, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    moved = rng.uniform(-1 / 3, 1 / 3, len(codes))
+    if counts.mean() < SHARED:
+        return codes
+    gaps = np.diff(levels) if len(levels) > 1 else np.ones(1)
+    nearest = np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))[: len(levels)]
+    return np.asarray(codes + moved * nearest[places.ravel()])
+
+
+def _scatter(ax: Axes, kept: Kept, points: Array, column: int) -> None:
     known, values = np.unique(kept["values"][:, column], return_inverse=True)
     values = values.ravel()
     several = values.max() >= len(style.PALETTE)
-    look: dict[str, Any] = {"s": 4, "linewidths": 0, "alpha": 0.7, "rasterized": True}
+    look: dict[str, Any] = {"s": 3, "linewidths": 0, "alpha": 0.7, "rasterized": True}
     look |= {"cmap": "viridis"} if several else {}
-    x, y = kept["points"].T
+    x, y = points.T
     ax.scatter(x, y, c=values if several else [style.PALETTE[value] for value in values], **look)
-    if not several:
-        for value, colour in zip(known, style.PALETTE):
-            ax.plot([], [], ".", color=colour, label=str(value))
-        ax.legend(fontsize=5, frameon=False, loc="upper left", handletextpad=0, borderpad=0)
-    _inside(ax, kept["points"])
+    _name_values(ax, known, several)
+    _inside(ax, points)
     for place, line in enumerate((ax.axvline, ax.axhline)):
         for border in kept[f"lines:{place}"][:60]:
-            line(float(border), color="0.35", linewidth=0.6)
+            line(float(border), color="0.35", linewidth=0.4)
     ax.grid(visible=False)
+
+
+def _name_values(ax: Axes, known: Array, several: bool) -> None:
+    """Above the panel on the right: the values in their colours; of many the first and the last."""
+    if several:
+        from matplotlib import colormaps
+
+        ends = colormaps["viridis"]([0.0, 1.0])
+        entries = [(f"{known[0]} to", ends[0]), (f"{known[-1]}", ends[1])]
+    else:
+        entries = [(str(value), colour) for value, colour in zip(known, style.PALETTE)]
+    for text, colour in entries:
+        ax.plot([], [], ".", color=colour, label=text, markersize=4)
+    look: dict[str, Any] = {"handletextpad": 0.2, "borderpad": 0, "columnspacing": 0.5, "handlelength": 0.6}
+    legend = ax.legend(
+        fontsize=5, frameon=False, loc="lower right", bbox_to_anchor=(1.03, 1.0), ncols=len(entries), **look
+    )
+    legend.set_in_layout(False)
 
 
 def _inside(ax: Axes, points: Array) -> None:
@@ -133,11 +198,12 @@ def _inside(ax: Axes, points: Array) -> None:
     ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
 
 
-def draw_information(shown: Shown) -> Figure:
+def draw_information(rows: Rows) -> Figure:
     """How much of each factor's entropy each dimension tells: rows of a perfect code have one dark cell."""
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure, axes = style.new_figure(rows, columns, panel=(3.4, 3.2))
+    shown = rows.shown
+    figure, axes = rows.panels(
+        min(4, len(shown)), 2.7, lambda kept: 0.5 + max(1.2, 0.11 * kept["information"].shape[1])
+    )
     for ax in axes.flat[len(shown) :]:
         ax.set_axis_off()
     for ax, (record, kept) in zip(axes.flat, shown):
@@ -145,8 +211,10 @@ def draw_information(shown: Shown) -> Figure:
         image = ax.imshow(kept["information"].T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
         ax.set_yticks(range(len(names)), names, fontsize=6)
         ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.tick_params(axis="x", labelsize=6)
         ax.grid(visible=False)
-        style.label(ax, title=in_lines(record.label), x="dimension")
-    figure.colorbar(image, ax=axes, fraction=0.03)
-    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; I(code; factor) / H(factor)")
+        ax.set_title(rows.title(record), fontsize=TITLE_SIZE)
+        ax.set_xlabel("dimension", fontsize=7)
+    figure.colorbar(image, ax=axes, fraction=0.03).ax.tick_params(labelsize=6)
+    rows.head(figure, "I(code; factor) / H(factor)")
     return figure

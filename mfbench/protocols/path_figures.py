@@ -16,8 +16,9 @@ from torch import Tensor
 from mfbench.contracts import Record
 from mfbench.protocols import style
 from mfbench.protocols.path_story import sentence
+from mfbench.protocols.rows_shown import choose
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
-from mfbench.protocols.showing import Kept, evenly, in_lines, one_of_each, seeds_of, value_of
+from mfbench.protocols.showing import Kept, evenly, one_of_each, value_of
 from mfbench.protocols.texts import as_bytes_of, text_of
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ def kept(paths: Tensor, read: Array | None, names: tuple[str, ...], truth: Array
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
     """A block a method, a row a path, its story below it."""
-    shown = [pair for pair in one_of_each(records, arrays) if "paths" in pair[1]][:MOST_METHODS]
-    if not shown:
+    told = [pair for pair in one_of_each(records, arrays) if "paths" in pair[1]]
+    if not told:
         return {}
+    rows = choose(told, MOST_METHODS, _right)
+    shown = rows.shown
     height, width = shown[0][1]["paths"].shape[-2:]
     lines = sum(len(kept["paths"]) for _, kept in shown)
     tall = 7.0 * height / (MOST_STEPS * width) + 0.32
@@ -64,11 +67,12 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
             show(ax, mosaic(path, len(path)))
             ax.set_xlabel("\n".join(textwrap.wrap(story, LINE)), fontsize=6, labelpad=2)
             if place == 0:
-                right = value_of(record, "told_right")
-                text = f"{in_lines(record.label)}\ntold right {right:.2f}"
+                text = f"{rows.title(record)}\ntold right {_right(record):.2f}"
                 ax.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
             line += 1
-    style.heading(
-        figure, f"{seeds_of(r for r, _ in shown)}; straight lines between codes, and what they tell"
-    )
+    rows.head(figure, "straight lines between codes, and what they tell")
     return {"paths": figure}
+
+
+def _right(record: Record) -> float:
+    return value_of(record, "told_right")

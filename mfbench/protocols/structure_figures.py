@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mfbench.contracts import Record
 from mfbench.protocols import style
-from mfbench.protocols.showing import Kept, one_of_each, seeds_of
+from mfbench.protocols.rows_shown import choose
+from mfbench.protocols.showing import Kept, one_of_each
 from mfbench.protocols.structure_statistics import Dependence
 from mfbench.protocols.texts import as_bytes_of, text_of
 
@@ -54,9 +55,11 @@ def kept(names: tuple[str, ...], found: Dependence, drawn: Dependence, null: Arr
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
     """A row an embedding: (A) p(a) and p(a | a_nn = 0), (B) divergence, (C) information."""
-    shown = [pair for pair in one_of_each(records, arrays) if "kl" in pair[1]][:MOST_METHODS]
-    if not shown:
+    told = [pair for pair in one_of_each(records, arrays) if "kl" in pair[1]]
+    if not told:
         return {}
+    rows = choose(told, MOST_METHODS)
+    shown = rows.shown
     most = max(len(kept["kl"]) for _, kept in shown)
     figure, axes = style.new_figure(len(shown), 3, panel=(3.0, 1.1 + 0.17 * most))
     for line, (record, kept) in zip(axes, shown):
@@ -70,7 +73,7 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     entries = [ax.get_legend_handles_labels() for ax in axes[0][:2]]
     handles, labels = ([*first, *second] for first, second in zip(*entries))
     figure.legend(handles, labels, fontsize=7, frameon=False, ncols=3, loc="outside lower center")
-    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; held-out images, attributes by divergence")
+    rows.head(figure, "held-out images, attributes by divergence")
     return {"structure": figure}
 
 

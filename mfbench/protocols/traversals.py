@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfbench.contracts import Disentangler, Record
+from mfbench.contracts import Disentangler
 from mfbench.protocols import style
 from mfbench.protocols.codes import decode
 from mfbench.protocols.disentanglement_measures import Told
+from mfbench.protocols.rows_shown import TITLE_SIZE, Rows
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
-from mfbench.protocols.showing import Kept, in_lines, seeds_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,8 @@ Array = NDArray[Any]
 
 STEPS = 8
 MOST_AXES = 6
+COLUMNS, PANEL, SIDE = 3, 3.4, 0.6
+"""Panels side by side; width of a panel and, of it, of the names at its side, in inches."""
 INSIDE = 2
 """Of so many dimensions a row inside the symbol is shown, too."""
 
@@ -84,16 +86,17 @@ def _between(codes: Array, tail: float) -> Array:
     return np.linspace(np.quantile(codes, tail), np.quantile(codes, 1 - tail), STEPS)
 
 
-def draw(shown: Sequence[tuple[Record, Kept]]) -> Figure:
-    """A panel a method, a row a dimension."""
-    columns = min(2, len(shown))
-    lines = max(len(kept["traversal"]) for _, kept in shown)
-    height, width = shown[0][1]["traversal"].shape[-2:]
-    panel = (4.2, max(1.2, 4.2 * lines * height / (STEPS * width)) + 0.5)
-    figure, axes = style.new_figure(-(-len(shown) // columns), columns, panel=panel)
+def draw(rows: Rows) -> Figure:
+    """A panel a method, a row a dimension; as high as its images and titles are."""
+    height, width = rows.shown[0][1]["traversal"].shape[-2:]
+    of_a_row = (PANEL - SIDE) * height / (STEPS * width)
+    figure, axes = rows.panels(
+        min(COLUMNS, len(rows.shown)), PANEL, lambda kept: of_a_row * len(kept["traversal"])
+    )
     for ax in axes.flat:
         style.plain(ax)
-    for ax, (record, kept) in zip(axes.flat, shown):
+        ax.set_anchor("N")
+    for ax, (record, kept) in zip(axes.flat, rows.shown):
         images = kept["traversal"]
         show(ax, mosaic(images.reshape(-1, *images.shape[2:]), STEPS))
         full = height + max(1, height // 16)
@@ -104,6 +107,6 @@ def draw(shown: Sequence[tuple[Record, Kept]]) -> Figure:
         ]
         ax.set_yticks(marks, texts, fontsize=6)
         ax.tick_params(length=0)
-        style.label(ax, title=in_lines(record.label))
-    style.heading(figure, f"{seeds_of(r for r, _ in shown)}; one dimension of one image's code, moved")
+        ax.set_title(rows.title(record), fontsize=TITLE_SIZE)
+    rows.head(figure, "one dimension of one image's code, moved")
     return figure

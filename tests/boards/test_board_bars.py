@@ -59,3 +59,16 @@ def test_the_metric_is_named_once_for_both_panels():
     assert len(figure.axes) == 2
     assert figure.get_supxlabel() == "energy_distance (data units), lower is better"
     assert [ax.get_xlabel() for ax in figure.axes] == ["", ""]
+
+
+def test_rows_of_one_method_are_told_apart_where_their_names_are_long():
+    given = "guided_grid_vae(beta=10.0, distortion=1.0, {}, learning_rate=0.002, prior_std=0.2)"
+    labels = [given.format("iterations=2000"), given.format("iterations=700"), "pca(dimensions=2)"]
+    labels.append("vae(batch_size=32, decoder=placed, iterations=1500, latent=14)")
+    figure = draw_bars(table([(label, 0.5, 0.4, 0.6) for label in labels]))
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "guided_grid_vae(iterations=2000, …)",
+        "guided_grid_vae(iterations=700, …)",
+        "pca(dimensions=2)",
+        "vae(batch_size=32, decoder=placed, iteratio…",
+    ]

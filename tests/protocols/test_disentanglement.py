@@ -262,8 +262,9 @@ def test_figures(perfect):
     records = [record_of(perfect, "perfect"), record_of(free, "pca")]
     figures = Disentanglement().draw(records, [perfect.arrays, free.arrays])
     assert set(figures) == {"codes", "information", "traversals"}
-    assert figures["codes"].axes[0].get_title() in {"tile 0", "tile 1", "tile 2"}
-    assert "MIG 1.00" in figures["codes"].axes[0].get_ylabel()
+    first = figures["codes"].axes[0]
+    assert first.get_title(loc="left").strip() in {"tile 0", "tile 1", "tile 2"}
+    assert "MIG 1.00" in "".join(text.get_text() for text in first.texts)
     assert perfect.arrays["traversal"].shape == (5, 8, 1, 4, 12)
     assert Disentanglement().draw([], []) == {}
 
