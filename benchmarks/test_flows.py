@@ -1,8 +1,8 @@
 """What flows cost beside their networks: pytest benchmarks/test_flows.py
 
 Target, on one CPU thread: a training step and a density within 15 % of the bare network time, at the sizes
-and widths of `flows.toml` and, under "paper's", of `paper.toml` (256 channels), in batches of 16. The bare network time is that of the same calls of the networks with
-inputs of the same shapes, and of nothing else: the couplings', the readers of the condition and, of the
+and widths of `flows.toml` and, where the name says so, of `paper.toml` (256 channels), in batches of 16. The
+bare network time is that of the same calls of the networks with inputs of the same shapes, and of nothing else: the couplings', the readers of the condition and, of the
 hierarchy, the autoencoders; where they are trained, with their backward pass and the same steps of Adam.
 What is beside them: ActNorm and 1x1 convolutions, affine maps and log-determinants, squeezes,
 dequantisation and the loss. How much of it is beside the 1x1 convolutions (as one matrix and offset a step)
@@ -14,8 +14,8 @@ denormal, and what convolutions take depends on that.
 Measured on a quiet machine (30 November 2026), medians of 15, the figure with the 1x1 convolutions counted in
 brackets: training 1.185 (1.105) for the autoencoders and 1.325 (1.223) for the flows of `hierarchical_flow`,
 1.251 (1.174) for `glow`, 1.162 (1.119) for `wavelet_flow`; densities 1.221 (1.146), 1.156 (1.121) for the
-latter two, 1.111 (1.097) and 1.112 (1.093) for log p(z) and log p(y). So the target is met by two of eight; at
-the paper's size by all eight (1.111 at most, a busy machine; docs/flows.md).
+latter two, 1.111 (1.097) and 1.112 (1.093) for log p(z) and log p(y). So the target is met by two of
+eight; at the paper's size by all eight (1.111 at most, a busy machine; docs/flows.md).
 """
 
 from __future__ import annotations
