@@ -2,11 +2,11 @@
 
 Target, on one CPU thread: a training step and a density within 15 % of the bare network time, at the sizes
 and widths of `flows.toml` and, where the name says so, of `paper.toml` (256 channels), in batches of 16. The
-bare network time is that of the same calls of the networks with inputs of the same shapes, and of nothing else: the couplings', the readers of the condition and, of the
-hierarchy, the autoencoders; where they are trained, with their backward pass and the same steps of Adam.
-What is beside them: ActNorm and 1x1 convolutions, affine maps and log-determinants, squeezes,
-dequantisation and the loss. How much of it is beside the 1x1 convolutions (as one matrix and offset a step)
-is told as well.
+bare network time is that of the same calls of the networks with inputs of the same shapes, and of nothing
+else: the couplings', the readers of the condition and, of the hierarchy, the autoencoders; where they are
+trained, with their backward pass and the same steps of Adam. What is beside them: ActNorm and 1x1
+convolutions, affine maps and log-determinants, squeezes, dequantisation and the loss. How much of it is
+beside the 1x1 convolutions (as one matrix and offset a step) is told as well.
 
 No weight is zero: gradients behind the couplings' last layers, which start at zero, would be zero or
 denormal, and what convolutions take depends on that.
