@@ -73,10 +73,11 @@ class GuidedGridVAE(GridVariational):
         return given
 
     def rows(self, count: int, attributes: Tensor | None, rng: torch.Generator) -> Iterator[Tensor]:
-        if attributes is None or self.label_fraction == 1:
-            return super().rows(count, attributes, rng)
-        shown = (~attributes.isnan()).any(dim=1)
-        return self._mixed(shown.nonzero()[:, 0], (~shown).nonzero()[:, 0], rng)
+        if attributes is not None:
+            shown = (~attributes.isnan()).any(dim=1)
+            if shown.any() and not shown.all():
+                return self._mixed(shown.nonzero()[:, 0], (~shown).nonzero()[:, 0], rng)
+        return super().rows(count, attributes, rng)
 
     def _mixed(self, labelled: Tensor, others: Tensor, rng: torch.Generator) -> Iterator[Tensor]:
         share = round(self.labelled_share * self.batch_size)

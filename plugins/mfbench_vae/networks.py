@@ -31,7 +31,7 @@ WIDEST = 2
 class Encoder(nn.Module):
     """Images (n, c, h, w) in [0, 1] to (n, outputs): a body, then a linear layer `out`.
 
-    What the body sees has mean 0 and standard deviation 1 over all pixels of the training images.
+    What the body sees has mean 0 and standard deviation 1 over all pixels of the first training images.
     """
 
     centre: Tensor

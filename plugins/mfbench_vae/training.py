@@ -39,7 +39,12 @@ class Batch:
 
 
 def shuffled_rows(rows: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Batches (size,) of these row numbers, without end: each once before any comes again."""
+    """Batches (size,) of these row numbers, without end: each once before any comes again.
+
+    ValueError where there are no rows.
+    """
+    if not len(rows):
+        raise ValueError("there are no rows to make batches of")
     order = rows[:0]
     while True:
         while len(order) < size:

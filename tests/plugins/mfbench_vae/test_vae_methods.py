@@ -129,6 +129,18 @@ def test_a_few_labels_are_read_and_no_others():
         assert int(shown[rows].sum()) == 10
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"label_fraction": 0.999}, {"label_fraction": 0.5, "left_out": ["right", "bottom"]}]
+)
+def test_where_all_images_have_labels_or_none_batches_are_of_all_images(parameters):
+    method = made("guided_grid_vae", batch_size=20, **parameters)
+    method.build(TinyImages().spec())
+    given = method.attributes_for(TinyImages(), seeded())
+    rows = method.rows(len(given), given, seeded())
+    drawn = torch.cat([next(rows) for _ in range(5)])
+    assert sorted(drawn[: len(given)].tolist()) == list(range(len(given)))
+
+
 def test_a_quarter_of_the_labels_is_enough_for_easy_images(data):
     parameters = {"iterations": 200, "learning_rate": 3e-3, "label_fraction": 0.25}
     method = fitted(made("guided_grid_vae", **parameters), data)
