@@ -31,6 +31,11 @@ LETTERS = 120
 """Of a line of a method's name: it has the width of the figure."""
 TITLES = ("A: p(a), p(a | a_nn = 0)", "B: KL (nats)", "C: I(a; a_nn) / H(a)")
 SHUFFLES = "97.5 % of shuffles"
+SETTINGS = {
+    False: ("structure", "neighbours of all"),
+    True: ("structure-others", "neighbours of other people"),
+}
+"""By whether identities are excluded: the figure's name, and whose neighbours it is about."""
 NAMED = 3
 """Attributes that are named in a finding."""
 
@@ -54,7 +59,24 @@ def kept(names: tuple[str, ...], found: Dependence, drawn: Dependence, null: Arr
 
 
 def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
-    """A row an embedding: (A) p(a) and p(a | a_nn = 0), (B) divergence, (C) information."""
+    """A row an embedding: (A) p(a) and p(a | a_nn = 0), (B) divergence, (C) information.
+
+    Neighbours that may be of the same person and neighbours of other people have a figure each.
+    """
+    figures: dict[str, Figure] = {}
+    for excluded, (name, whose) in SETTINGS.items():
+        pairs = [pair for pair in zip(records, arrays) if _excludes(pair[0]) == excluded]
+        if pairs:
+            figures |= _draw(name, whose, *zip(*pairs))
+    return figures
+
+
+def _excludes(record: Record) -> bool:
+    """Whether neighbours are of other people."""
+    return bool(record.protocol_parameters.get("exclude_identity", False))
+
+
+def _draw(name: str, whose: str, records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]:
     told = [pair for pair in one_of_each(records, arrays) if "kl" in pair[1]]
     if not told:
         return {}
@@ -73,8 +95,8 @@ def draw(records: Sequence[Record], arrays: Sequence[Kept]) -> dict[str, Figure]
     entries = [ax.get_legend_handles_labels() for ax in axes[0][:2]]
     handles, labels = ([*first, *second] for first, second in zip(*entries))
     figure.legend(handles, labels, fontsize=7, frameon=False, ncols=3, loc="outside lower center")
-    rows.head(figure, "held-out images, attributes by divergence")
-    return {"structure": figure}
+    rows.head(figure, f"held-out images, {whose}, attributes by divergence")
+    return {name: figure}
 
 
 def _titles(line: Sequence[Axes], label: list[str]) -> None:
@@ -114,12 +136,13 @@ def _intervals(ax: Axes, kept: Kept, name: str, order: Array) -> None:
 def findings(records: Sequence[Record]) -> list[str]:
     """Of every embedding the attributes of largest divergence and of most information, means over seeds."""
     found = []
-    for label in dict.fromkeys(r.label for r in records if r.role != "ceiling"):
-        mine = [record for record in records if record.label == label]
+    for label, excluded in dict.fromkeys((r.label, _excludes(r)) for r in records if r.role != "ceiling"):
+        mine = [record for record in records if (record.label, _excludes(record)) == (label, excluded)]
         by_kl, by_information = _ranking(mine, "kl"), _ranking(mine, "information")
         if by_kl:
+            whose = "neighbours of other people" if excluded else "neighbours"
             found.append(
-                f"{label}: neighbours follow {_listed(by_kl)} most by divergence (nats), "
+                f"{label}: {whose} follow {_listed(by_kl)} most by divergence (nats), "
                 f"{_listed(by_information)} by information."
             )
     return found

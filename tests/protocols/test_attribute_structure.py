@@ -293,6 +293,15 @@ def test_figure_and_findings(planted):
     assert protocol.draw([], []) == {}
 
 
+def test_neighbours_of_other_people_are_shown_and_told_apart(planted):
+    records = [record_of(planted, "flat"), record_of(planted, "flat", exclude_identity=True)]
+    protocol = AttributeStructure()
+    assert set(protocol.draw(records, [planted.arrays] * 2)) == {"structure", "structure-others"}
+    all_, others = protocol.findings(records)
+    assert all_.startswith("flat: neighbours follow a3")
+    assert others.startswith("flat: neighbours of other people follow a3")
+
+
 def test_a_divergence_that_cannot_grow_is_noted():
     """Half an image is added to both counts: so far from each other and no further."""
     pairs = np.array([[500, 0, 0, 500], [400, 100, 100, 400]])
