@@ -15,7 +15,7 @@ Measured on a quiet machine (30 November 2026), medians of 15, the figure with t
 brackets: training 1.185 (1.105) for the autoencoders and 1.325 (1.223) for the flows of `hierarchical_flow`,
 1.251 (1.174) for `glow`, 1.162 (1.119) for `wavelet_flow`; densities 1.221 (1.146), 1.156 (1.121) for the
 latter two, 1.111 (1.097) and 1.112 (1.093) for log p(z) and log p(y). So the target is met by two of
-eight; at the paper's size by all eight (1.111 at most, a busy machine; docs/flows.md).
+eight; at the paper's size by all eight (1.130 at most; docs/flows.md).
 """
 
 from __future__ import annotations
