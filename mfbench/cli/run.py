@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--select",
         metavar="TEXT",
         type=_text,
-        help="only cells whose 'protocol data method(label)' contains TEXT or matches it as a glob",
+        help="only cells whose 'protocol data method(label)' contains TEXT or matches it as a glob; they are "
+        "added to what the suite's board shows, which a run of the whole suite replaces",
     )
     parser.add_argument("--methods", metavar="A,B", type=_names, default=(), help="only these methods")
     add_set_option(parser)
