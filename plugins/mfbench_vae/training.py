@@ -39,12 +39,7 @@ class Batch:
 
 
 def shuffled_rows(rows: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Batches (size,) of these row numbers, without end: each once before any comes again.
-
-    ValueError where there are no rows.
-    """
-    if not len(rows):
-        raise ValueError("there are no rows to make batches of")
+    """Batches (size,) of these row numbers, one at least, without end: each once before any comes again."""
     order = rows[:0]
     while True:
         while len(order) < size:

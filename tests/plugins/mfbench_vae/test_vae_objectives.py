@@ -382,11 +382,6 @@ def test_every_row_comes_once_before_any_comes_again():
     assert sorted(drawn[:10].tolist()) == sorted(drawn[10:].tolist()) == list(range(10))
 
 
-def test_without_rows_there_are_no_batches():
-    with pytest.raises(ValueError, match="no rows"):
-        next(shuffled_rows(torch.arange(0), 4, seeded()))
-
-
 def test_training_of_each_objective_lowers_it():
     """On held-out images: 60 steps against none."""
     data = TinyImages()
