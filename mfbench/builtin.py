@@ -195,6 +195,12 @@ def _register_semantic_protocols(registry: Registrar) -> None:
         summary="whether dimensions of a code, and symbols of its message, stand for attributes",
         reference="Locatello et al. 2019; Tu et al. 2023, Fig. 9 and 10",
     )
+    registry.protocol(
+        "message_stability",
+        "mfbench.protocols.message_stability:MessageStability",
+        summary="how much of a message survives small affine maps of the image; reads no labels",
+        reference="Ji et al. 2019; Duan et al. 2020",
+    )
 
 
 def _register_level_protocols(registry: Registrar) -> None:

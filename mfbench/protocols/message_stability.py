@@ -1,0 +1,162 @@
+"""Message stability: does a message survive what changes nothing in an image? No label is read.
+
+Question. Of two views of a validation image (small random affine maps), how much does the message of one tell
+of the message of the other, symbol by symbol, and how much do the symbols of one message repeat each other?
+
+Needs. A disentangler; images. Attributes, if there are any, are not looked at, so that settings of methods
+without labels can be chosen by this protocol and stay without labels.
+
+Measurement. Over the first `count` validation images: the sum over positions of the mutual information
+between the symbols of two views, less the mutual information between every two positions of the message of
+the image itself (plug-in estimates, in nats). Test images are not touched.
+
+References. Ji et al. 2019 (information between views); Duan et al. 2020 (choosing without labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mfbench.contracts import (
+    Clock,
+    Dataset,
+    Disentangler,
+    EvaluationProtocol,
+    KnowsAttributes,
+    Measurement,
+    Metric,
+    Record,
+    Value,
+)
+from mfbench.errors import Unsupported, UserError
+from mfbench.protocols import codes as coded
+from mfbench.protocols import style
+from mfbench.protocols.clusters import clusters_of, mean_value
+from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
+from mfbench.protocols.semantic_metrics import LABELS, labels_used
+from mfbench.protocols.showing import Kept, one_of_each
+from mfbench.protocols.views import views
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+TIMED = 100
+"""Images that one timed call encodes."""
+DRAWN = 8
+"""Images of the figure."""
+_WHO = "message_stability"
+
+
+class MessageStability(EvaluationProtocol):
+    """What messages of two views of one image have in common."""
+
+    kind: ClassVar[str] = "disentangler"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("information", "nats", "higher", True, "kept between views, less what positions repeat"),
+        LABELS,
+        Metric("kept", "nats", "higher", description="information between the views' symbols, all positions"),
+        Metric("repeated", "nats", "lower", description="information between positions of one message"),
+        Metric("entropy", "nats", description="of the symbols, all positions", better=None, lowest=0),
+    )
+    workload: ClassVar[str] = "encodes 100 images"
+
+    def evaluate(  # type: ignore[override]
+        self,
+        method: Disentangler,
+        data: Dataset,
+        *,
+        rng: torch.Generator,
+        clock: Clock,
+        count: int | None = None,
+        strength: float = 1.0,
+        parts: int = 6,
+    ) -> Measurement:
+        """Measure on the first `count` validation images (None: all).
+
+        strength: of the affine maps. parts: into which each dimension of a code is cut where the method has
+        no message of its own.
+        """
+        _check(count, strength, parts)
+        if len(data.shape) != 3:
+            raise Unsupported(f"{_WHO} is for images (channels, height, width), not for {data.shape}")
+        if isinstance(method, KnowsAttributes):
+            raise Unsupported(f"{type(method).__name__} is shown attributes, which views of images have not")
+        x = data.val.x[:count]
+        timed = x[torch.arange(TIMED, device=x.device) % len(x)]
+        clock.measure(lambda: coded.encode_images(method, timed))
+        if clock.timing_only:
+            return Measurement()
+
+        codes = coded.encode_images(method, x)
+        reader = coded.reader(method, codes, parts)
+        own = reader.message(x, codes)
+        pair = views(x, strength, rng)
+        one, other = (reader.message(view, coded.encode_images(method, view)) for view in pair)
+        kept, repeated, entropy = contributions(own, one, other)
+        clusters = clusters_of(data.val, count)
+        values = [
+            mean_value("information", "", kept - repeated, clusters),
+            labels_used(method),
+            mean_value("kept", "", kept, clusters),
+            mean_value("repeated", "", repeated, clusters),
+            Value("entropy", "", float(entropy.mean()), len(x)),
+        ]
+        shown = {"views": as_bytes(torch.cat([view[:DRAWN] for view in pair]))}
+        return Measurement(values, {"examples": kept - repeated}, shown, notes=reader.note(parts))
+
+    def check_parameters(self, **parameters: Any) -> None:
+        """UserError for too few images, maps that do nothing, and a code that is not cut."""
+        _check(*(parameters[name] for name in ("count", "strength", "parts")))
+
+    def draw(self, records: Sequence[Record], arrays: Sequence[Mapping[str, Array]]) -> dict[str, Figure]:
+        """Some images, each in two views."""
+        shown = one_of_each(records, arrays)
+        return {"views": draw_views(shown[0][1])} if shown else {}
+
+
+def draw_views(kept: Kept) -> Figure:
+    """Two rows: views of the same images under each other."""
+    figure, axes = style.new_figure(panel=(6.0, 2.0))
+    style.plain(axes[0, 0])
+    show(axes[0, 0], mosaic(kept["views"], DRAWN))
+    style.heading(figure, "validation images, each in two views")
+    return figure
+
+
+def contributions(own: Array, one: Array, other: Array) -> tuple[Array, Array, Array]:
+    """What each image adds to the means, (n,) nats each: kept between views, repeated, entropy.
+
+    own, one, other: messages (n, d) of the images and of their two views. The mean of log p(a, b) / p(a) p(b)
+    over images is the plug-in mutual information; that of -log p(a) the entropy.
+    """
+    kept = np.sum([pointwise(a, b) for a, b in zip(one.T, other.T)], axis=0)
+    entropy = np.sum([pointwise(a, a) for a in own.T], axis=0)
+    pairs = [pointwise(a, b) for a, b in combinations(own.T, 2)]
+    return kept, np.sum(pairs, axis=0) if pairs else np.zeros(len(own)), entropy
+
+
+def pointwise(a: Array, b: Array) -> Array:
+    """log p(a, b) / p(a) p(b) of each image's symbols a and b (n,), by their frequencies, in nats."""
+    left, right = (np.unique(column, return_inverse=True)[1] for column in (a, b))
+    joint = np.zeros((left.max() + 1, right.max() + 1))
+    np.add.at(joint, (left, right), 1 / len(a))
+    apart = joint.sum(axis=1)[left] * joint.sum(axis=0)[right]
+    found: Array = np.log(joint[left, right] / apart)
+    return found
+
+
+def _check(count: int | None, strength: float, parts: int) -> None:
+    if count is not None and count < 100:
+        raise UserError(f"{_WHO}: count = {count}: at least 100 images")
+    if not 0 < strength <= 4:
+        raise UserError(f"{_WHO}: strength = {strength}: above 0, at most 4")
+    if parts < 2:
+        raise UserError(f"{_WHO}: parts = {parts}: 2 or more")
