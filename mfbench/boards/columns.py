@@ -98,6 +98,7 @@ def costs(rows: Sequence[Row], letters: Mapping[str, str]) -> dict[str, list[str
         "memory": [numbers.memory(known(row["peak_memory_bytes"])) for row in rows],
         "parameters": [numbers.count(known(row["parameter_count"])) for row in rows],
         "fit (s)": [numbers.seconds(known(row["fit_s"])) for row in rows],
+        "measured (s)": [numbers.seconds(known(row["wall_s"])) for row in rows],
     }
     return {name: cells for name, cells in columns.items() if any(cell != numbers.ABSENT for cell in cells)}
 

@@ -29,8 +29,9 @@ LEGEND = (
     "A p-value over several seeds is twice their mean (at most 1), which is a p-value however they depend. "
     "↑ higher is better, ↓ lower is better.",
     "**Costs.** NFE: network evaluations a sample. Memory: what the timed call holds at most: on a CPU by "
-    "how much the process grows during it, on CUDA what the allocator gives out. Fit: mean seconds of "
-    "training a seed.",
+    "how much the process grows during it, on CUDA what the allocator gives out. Fit and measured: mean "
+    "seconds of training a seed, and of all that the protocol did with it afterwards (attacks included), by "
+    "the clock, on a machine that may have had other work.",
 )
 
 

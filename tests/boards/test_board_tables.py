@@ -6,6 +6,7 @@ import board_fakes as fakes
 import numpy as np
 import pytest
 
+from mfbench.boards import columns
 from mfbench.boards.collect import collect
 from mfbench.boards.notes import notes
 from mfbench.boards.tables import build
@@ -257,3 +258,12 @@ def test_a_suite_that_was_never_run_is_an_error_that_names_the_others(tmp_path, 
     path = fakes.fill(tmp_path / "s.sqlite", [simple("a", 0.5, 0)])
     with Store(path) as store, pytest.raises(UserError, match=r"'slow' has not been.*there is: quick"):
         collect(store, "slow", registry)
+
+
+def test_seconds_of_fits_and_of_measurements_are_means_over_the_seeds(tables_of):
+    records = [
+        simple("kde", 0.7, seed, wall_s=seconds, fit_s=2.0) for seed, seconds in ((0, 10.0), (1, 20.0))
+    ]
+    rows = tables_of(records)["ood_auroc"].rows.to_dict("records")
+    shown = columns.costs(rows, {})
+    assert (shown["fit (s)"], shown["measured (s)"]) == (["2.00"], ["15.0"])

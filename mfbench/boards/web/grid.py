@@ -26,6 +26,7 @@ _COSTS = {
     "memory": ("peak_memory_bytes", "peak memory of the timed call"),
     "parameters": ("parameter_count", "numbers in the fitted model"),
     "fit (s)": ("fit_s", "mean seconds of training a seed"),
+    "measured (s)": ("wall_s", "mean seconds of the protocol's work a seed, by the clock"),
 }
 
 Key = float | str | None
