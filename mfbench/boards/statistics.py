@@ -22,7 +22,7 @@ from mfbench.boards.consistency import is_difference
 from mfbench.identity import derive_seed, encode_float, sha256_of
 from mfbench.measures import comparison
 
-MOST_BY_EXAMPLE = 40
+MOST_BY_EXAMPLE = 60
 """Blocks with more entrants than this are compared by seed-paired t alone, all pairs at once."""
 
 Scores = Mapping[str, Mapping[str, np.ndarray]]
