@@ -8,7 +8,7 @@ without labels can be chosen by this protocol and stay without labels.
 
 Measurement. Over the first `count` validation images: the sum over positions of the mutual information
 between the symbols of two views, less the mutual information between every two positions of the message of
-the image itself (plug-in estimates, in nats). Test images are not touched.
+the image itself (plug-in estimates less their bias by Miller 1955, in nats). Test images are not touched.
 
 References. Ji et al. 2019 (information between views); Duan et al. 2020 (choosing without labels).
 """
@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from mfbench import measures
 from mfbench.contracts import (
     Clock,
     Dataset,
@@ -37,11 +39,11 @@ from mfbench.contracts import (
 from mfbench.errors import Unsupported, UserError
 from mfbench.protocols import codes as coded
 from mfbench.protocols import style
-from mfbench.protocols.clusters import clusters_of, mean_value
+from mfbench.protocols.clusters import by_cluster, clusters_of
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
 from mfbench.protocols.semantic_metrics import LABELS, labels_used
 from mfbench.protocols.showing import Kept, one_of_each
-from mfbench.protocols.views import views
+from mfbench.protocols.views import STRONGEST, viewed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +54,10 @@ TIMED = 100
 """Images that one timed call encodes."""
 DRAWN = 8
 """Images of the figure."""
+FEWEST = 100
+"""Images at least."""
+IMAGES_A_PAIR = 20
+"""Images for each pair of symbols, from which on bias and intervals are right to a few per cent."""
 _WHO = "message_stability"
 
 
@@ -64,7 +70,7 @@ class MessageStability(EvaluationProtocol):
         LABELS,
         Metric("kept", "nats", "higher", description="information between the views' symbols, all positions"),
         Metric("repeated", "nats", "lower", description="information between positions of one message"),
-        Metric("entropy", "nats", description="of the symbols, all positions", better=None, lowest=0),
+        Metric("entropy", "nats", None, description="of the images' own symbols, all positions", lowest=0),
     )
     workload: ClassVar[str] = "encodes 100 images"
 
@@ -90,6 +96,7 @@ class MessageStability(EvaluationProtocol):
         if isinstance(method, KnowsAttributes):
             raise Unsupported(f"{type(method).__name__} is shown attributes, which views of images have not")
         x = data.val.x[:count]
+        _enough(len(x), count)
         timed = x[torch.arange(TIMED, device=x.device) % len(x)]
         clock.measure(lambda: coded.encode_images(method, timed))
         if clock.timing_only:
@@ -98,19 +105,19 @@ class MessageStability(EvaluationProtocol):
         codes = coded.encode_images(method, x)
         reader = coded.reader(method, codes, parts)
         own = reader.message(x, codes)
-        pair = views(x, strength, rng)
-        one, other = (reader.message(view, coded.encode_images(method, view)) for view in pair)
+        one, other = (seen(method, reader, x, strength, rng) for _ in range(2))
         kept, repeated, entropy = contributions(own, one, other)
         clusters = clusters_of(data.val, count)
         values = [
-            mean_value("information", "", kept - repeated, clusters),
+            _mean("information", kept - repeated, clusters),
             labels_used(method),
-            mean_value("kept", "", kept, clusters),
-            mean_value("repeated", "", repeated, clusters),
+            _mean("kept", kept, clusters),
+            _mean("repeated", repeated, clusters),
             Value("entropy", "", float(entropy.mean()), len(x)),
         ]
-        shown = {"views": as_bytes(torch.cat([view[:DRAWN] for view in pair]))}
-        return Measurement(values, {"examples": kept - repeated}, shown, notes=reader.note(parts))
+        shown = {"views": as_bytes(torch.cat([viewed(x[:DRAWN], strength, rng) for _ in range(2)]))}
+        notes = [*reader.note(parts), *_few(own, len(x))]
+        return Measurement(values, {"examples": kept - repeated}, shown, notes=notes)
 
     def check_parameters(self, **parameters: Any) -> None:
         """UserError for too few images, maps that do nothing, and a code that is not cut."""
@@ -131,11 +138,21 @@ def draw_views(kept: Kept) -> Figure:
     return figure
 
 
+def seen(
+    method: Disentangler, reader: coded.Reader, x: Tensor, strength: float, rng: torch.Generator
+) -> Array:
+    """Messages (n, d) of one view of each image, made batch by batch."""
+    messages = []
+    for part in torch.split(x, coded.BATCH):
+        view = viewed(part, strength, rng)
+        messages.append(reader.message(view, coded.encode_images(method, view)))
+    return np.concatenate(messages)
+
+
 def contributions(own: Array, one: Array, other: Array) -> tuple[Array, Array, Array]:
     """What each image adds to the means, (n,) nats each: kept between views, repeated, entropy.
 
-    own, one, other: messages (n, d) of the images and of their two views. The mean of log p(a, b) / p(a) p(b)
-    over images is the plug-in mutual information; that of -log p(a) the entropy.
+    own, one, other: messages (n, d) of the images and of their two views.
     """
     kept = np.sum([pointwise(a, b) for a, b in zip(one.T, other.T)], axis=0)
     entropy = np.sum([pointwise(a, a) for a in own.T], axis=0)
@@ -144,19 +161,46 @@ def contributions(own: Array, one: Array, other: Array) -> tuple[Array, Array, A
 
 
 def pointwise(a: Array, b: Array) -> Array:
-    """log p(a, b) / p(a) p(b) of each image's symbols a and b (n,), by their frequencies, in nats."""
+    """log p(a, b) / p(a) p(b) of each image's symbols a and b (n,), by frequencies, in nats, less the bias.
+
+    The mean is the plug-in mutual information less (pairs seen - symbols a - symbols b + 1) / 2n; of a and a
+    it is the entropy (Miller 1955).
+    """
     left, right = (np.unique(column, return_inverse=True)[1] for column in (a, b))
     joint = np.zeros((left.max() + 1, right.max() + 1))
     np.add.at(joint, (left, right), 1 / len(a))
     apart = joint.sum(axis=1)[left] * joint.sum(axis=0)[right]
-    found: Array = np.log(joint[left, right] / apart)
+    bias = (np.count_nonzero(joint) - sum(joint.shape) + 1) / (2 * len(a))
+    found: Array = np.log(joint[left, right] / apart) - bias
     return found
 
 
+def _mean(metric: str, contributions: Array, clusters: Array) -> Value:
+    """Their mean with Student's interval over clusters: they are no proportion, whatever their values are."""
+    found = measures.student(by_cluster(contributions, clusters))
+    return Value(metric, "", found.value, len(contributions), found.low, found.high)
+
+
+def _few(messages: Array, count: int) -> list[str]:
+    """A note where there are too few images for so many symbols."""
+    most = max(len(np.unique(column)) for column in messages.T)
+    if count >= IMAGES_A_PAIR * most**2:
+        return []
+    needed = IMAGES_A_PAIR * most**2
+    return [f"{count} images for {most} symbols: estimates and intervals are rough below {needed}"]
+
+
+def _enough(images: int, count: int | None) -> None:
+    if count is not None and images < count:
+        raise Unsupported(f"{_WHO}: {count} images are asked for, the validation split holds {images}")
+    if images < FEWEST:
+        raise Unsupported(f"{_WHO}: {images} validation images; at least {FEWEST} are needed")
+
+
 def _check(count: int | None, strength: float, parts: int) -> None:
-    if count is not None and count < 100:
-        raise UserError(f"{_WHO}: count = {count}: at least 100 images")
-    if not 0 < strength <= 4:
-        raise UserError(f"{_WHO}: strength = {strength}: above 0, at most 4")
+    if count is not None and count < FEWEST:
+        raise UserError(f"{_WHO}: count = {count}: at least {FEWEST} images")
+    if not 0 < strength <= STRONGEST:
+        raise UserError(f"{_WHO}: strength = {strength}: above 0, at most {STRONGEST}")
     if parts < 2:
         raise UserError(f"{_WHO}: parts = {parts}: 2 or more")

@@ -1,4 +1,4 @@
-"""Two looks at the same image: small random affine maps, which change nothing that anyone would name."""
+"""Another look at the same image: small random affine maps, which change nothing that anyone would name."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _MATRIX = ((0.15, 0.25), (0.15, 0.15))
 """The most, at strength 1, by which entries of the map differ from the identity's, in pixels a pixel."""
 _SHIFT = 0.05
 """The most that images are moved at strength 1, as a share of the shorter side."""
-
-
-def views(x: Tensor, strength: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two views of each image (n, c, h, w), independent of each other; bilinear, outside is 0."""
-    return viewed(x, strength, rng), viewed(x, strength, rng)
+STRONGEST = 2.5
+"""Beyond, a map may turn an image inside out: (1 - .15 s)^2 = .25 * .15 s^2 at s = 2.9."""
 
 
 def viewed(x: Tensor, strength: float, rng: torch.Generator) -> Tensor:
-    """One view: (x, y) -> (I + A) (x, y) + b about the middle, each entry even between +- its most."""
+    """One view of each image (n, c, h, w), bilinear, outside is 0.
+
+    (x, y) -> (I + A) (x, y) + b about the middle, each entry even between +- its most.
+    """
     height, width = x.shape[2:]
     drawn = torch.rand(len(x), 2, 3, generator=rng, dtype=x.dtype, device=rng.device).to(x.device)
     (xx, xy), (yx, yy) = _MATRIX
