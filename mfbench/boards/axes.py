@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mfbench.boards.tables import Table
+from mfbench.contracts import Metric
 
 _CLOSE_UP = ("ceiling", "reference", "ranked")
 """What the closer view is made to hold; a control far away would make it a distant one."""
@@ -32,8 +33,13 @@ def with_value(table: Table) -> pd.DataFrame:
     )
 
 
-def on_an_axis(shown: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """Whether a logarithmic axis is called for, and the rows it can show: an exact 0 is on none."""
+def on_an_axis(shown: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, bool]:
+    """Whether a logarithmic axis is called for, and the rows it can show: an exact 0 is on none.
+
+    What has a highest value, as a share has, is on a linear one: near it differences count, not ratios.
+    """
+    if metric.highest is not None:
+        return shown, False
     positive = shown[shown["value"] > 0] if len(shown) else shown
     if positive.empty or (shown["value"] < 0).any():
         return shown, False

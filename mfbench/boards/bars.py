@@ -40,9 +40,11 @@ def draw_bars(table: Table) -> Figure | None:
     Bars from zero on the left, the same numbers closer up on the right: bars alone hide small differences,
     and bars that do not begin at zero exaggerate them. A logarithmic axis has no zero: it has points alone.
     """
+    if table.primary is None:
+        return None
     there = axes.with_value(table)
-    shown, logarithmic = axes.on_an_axis(there)
-    if shown.empty or table.primary is None:
+    shown, logarithmic = axes.on_an_axis(there, table.primary)
+    if shown.empty:
         return None
     title, shown = _title(table, there, shown), shown.head(MOST_ROWS)
     shorts = set_apart(table.rows["name"].astype(str))

@@ -233,7 +233,7 @@ def test_what_is_no_plain_number_is_left_as_it_is():
     assert {each.head_fill + each.tail_fill for each in align(texts)[:4]} == {""}
 
 
-def made(values, standings=None):
+def made(values, standings=None, highest=None):
     """A table of rows in one block."""
     from types import SimpleNamespace
 
@@ -242,7 +242,9 @@ def made(values, standings=None):
     names = ["row", "metric", "part", "value", "ci_low", "ci_high"]
     lines = [(row, "m", "", *each) for row, each in zip(index, values)]
     return SimpleNamespace(
-        rows=rows, values=pd.DataFrame(lines, columns=names), primary=Metric("m", primary=True)
+        rows=rows,
+        values=pd.DataFrame(lines, columns=names),
+        primary=Metric("m", primary=True, highest=highest),
     )
 
 
@@ -264,6 +266,12 @@ def test_powers_are_drawn_on_a_logarithmic_axis():
     assert drawn.whiskers["row3"].value is None
     assert drawn.whiskers["row3"].beyond == -1
     assert all(math.isfinite(end) for end in drawn.whiskers["row3"][:3:2])
+
+
+def test_shares_are_on_a_linear_axis_however_small_one_is():
+    drawn = forest(made([(1e-4, 0.0, 3e-4), (0.5, 0.4, 0.6), (0.0, 0.0, 0.01)], highest=1))
+    assert not drawn.logarithmic
+    assert drawn.whiskers["row2"].value is not None
 
 
 def test_a_control_far_away_is_marked_at_the_end_and_a_ceiling_is_a_line():

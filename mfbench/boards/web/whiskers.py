@@ -41,8 +41,10 @@ def forest(table: Table) -> Forest | None:
 
     A row off the axis (a control far away, an exact 0 on a logarithmic one) is marked at its end.
     """
+    if table.primary is None:
+        return None
     there = axes.with_value(table)
-    shown, logarithmic = axes.on_an_axis(there)
+    shown, logarithmic = axes.on_an_axis(there, table.primary)
     if shown.empty:
         return None
     low, high = _limits(shown, logarithmic)
