@@ -14,6 +14,7 @@ from mfbench.contracts import Dataset, Method, Progress
 from mfbench.engine.datasets import DatasetCache
 from mfbench.engine.records import Task
 from mfbench.engine.reset import generator
+from mfbench.errors import ContractError
 from mfbench.plan.choices import choice_key
 from mfbench.registry import Registry
 
@@ -52,9 +53,11 @@ class Instances:
     def fit(self, choice: Choice) -> tuple[Method, float]:
         """A method fitted here, whether it has an artifact or not, and the seconds that took."""
         method = self._built(choice)
+        data = self._dataset(self._job["data"]).without_test()  # what a fit writes to, the cell does not see
+        if not len(data.train):
+            raise ContractError(f"data set {data.name!r} has no training examples")
         started = time.perf_counter()
         rng = generator(self._device, "fit", choice["kind"], choice["name"], self._job["seed"])
-        data = self._dataset(self._job["data"]).without_test()  # what a fit writes to, the cell does not see
         method.fit(data, rng=rng, progress=self._progress)  # type: ignore[attr-defined]
         _to_eval(method)
         return method, time.perf_counter() - started

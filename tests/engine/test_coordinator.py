@@ -127,6 +127,15 @@ def test_a_failed_fit_is_tried_again_with_retry_only(plan_of, store, log):
     assert counted(log) == {"fit FailsInFit": 2}
 
 
+def test_nothing_is_fitted_to_nothing(plan_of, store, log):
+    """Not even asked: a method may wait for a first example for ever."""
+    run_plan(plan_of(["stateful"], count=0), store, executor="inline")
+    (record,) = store.results().values()
+    assert record["status"] == "failed"
+    assert "data set 'line' has no training examples" in record["error"]["message"]
+    assert counted(log) == {}
+
+
 def test_the_numbers_do_not_depend_on_who_computes_them(plan_of, tmp_path):
     plan = plan_of(["good", "stateful", "wrapper", "careless"], seeds=(0, 1), count=19)
     mine = f"{Path(__file__).stem}:process_pool"
