@@ -16,7 +16,6 @@ References. Ji et al. 2019 (information between views); Duan et al. 2020 (choosi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -40,6 +39,7 @@ from mfbench.errors import Unsupported, UserError
 from mfbench.protocols import codes as coded
 from mfbench.protocols import style
 from mfbench.protocols.clusters import by_cluster, clusters_of
+from mfbench.protocols.message_information import contributions, few
 from mfbench.protocols.sample_image_figures import as_bytes, mosaic, show
 from mfbench.protocols.semantic_metrics import LABELS, labels_used
 from mfbench.protocols.showing import Kept, one_of_each
@@ -54,10 +54,10 @@ TIMED = 100
 """Images that one timed call encodes."""
 DRAWN = 8
 """Images of the figure."""
+WIDE = 8.0
+"""Inches of the figure."""
 FEWEST = 100
 """Images at least."""
-IMAGES_A_PAIR = 20
-"""Images for each pair of symbols, from which on bias and intervals are right to a few per cent."""
 _WHO = "message_stability"
 
 
@@ -116,7 +116,7 @@ class MessageStability(EvaluationProtocol):
             Value("entropy", "", float(entropy.mean()), len(x)),
         ]
         shown = {"views": as_bytes(torch.cat([viewed(x[:DRAWN], strength, rng) for _ in range(2)]))}
-        notes = [*reader.note(parts), *_few(own, len(x))]
+        notes = [*reader.note(parts), *few(own)]
         return Measurement(values, {"examples": kept - repeated}, shown, notes=notes)
 
     def check_parameters(self, **parameters: Any) -> None:
@@ -131,9 +131,11 @@ class MessageStability(EvaluationProtocol):
 
 def draw_views(kept: Kept) -> Figure:
     """Two rows: views of the same images under each other."""
-    figure, axes = style.new_figure(panel=(6.0, 2.0))
+    picture = mosaic(kept["views"], DRAWN)
+    height = WIDE * picture.shape[0] / picture.shape[1]
+    figure, axes = style.new_figure(panel=(WIDE, height + 0.35))
     style.plain(axes[0, 0])
-    show(axes[0, 0], mosaic(kept["views"], DRAWN))
+    show(axes[0, 0], picture)
     style.heading(figure, "validation images, each in two views")
     return figure
 
@@ -149,45 +151,10 @@ def seen(
     return np.concatenate(messages)
 
 
-def contributions(own: Array, one: Array, other: Array) -> tuple[Array, Array, Array]:
-    """What each image adds to the means, (n,) nats each: kept between views, repeated, entropy.
-
-    own, one, other: messages (n, d) of the images and of their two views.
-    """
-    kept = np.sum([pointwise(a, b) for a, b in zip(one.T, other.T)], axis=0)
-    entropy = np.sum([pointwise(a, a) for a in own.T], axis=0)
-    pairs = [pointwise(a, b) for a, b in combinations(own.T, 2)]
-    return kept, np.sum(pairs, axis=0) if pairs else np.zeros(len(own)), entropy
-
-
-def pointwise(a: Array, b: Array) -> Array:
-    """log p(a, b) / p(a) p(b) of each image's symbols a and b (n,), by frequencies, in nats, less the bias.
-
-    The mean is the plug-in mutual information less (pairs seen - symbols a - symbols b + 1) / 2n; of a and a
-    it is the entropy (Miller 1955).
-    """
-    left, right = (np.unique(column, return_inverse=True)[1] for column in (a, b))
-    joint = np.zeros((left.max() + 1, right.max() + 1))
-    np.add.at(joint, (left, right), 1 / len(a))
-    apart = joint.sum(axis=1)[left] * joint.sum(axis=0)[right]
-    bias = (np.count_nonzero(joint) - sum(joint.shape) + 1) / (2 * len(a))
-    found: Array = np.log(joint[left, right] / apart) - bias
-    return found
-
-
 def _mean(metric: str, contributions: Array, clusters: Array) -> Value:
     """Their mean with Student's interval over clusters: they are no proportion, whatever their values are."""
     found = measures.student(by_cluster(contributions, clusters))
     return Value(metric, "", found.value, len(contributions), found.low, found.high)
-
-
-def _few(messages: Array, count: int) -> list[str]:
-    """A note where there are too few images for so many symbols."""
-    most = max(len(np.unique(column)) for column in messages.T)
-    if count >= IMAGES_A_PAIR * most**2:
-        return []
-    needed = IMAGES_A_PAIR * most**2
-    return [f"{count} images for {most} symbols: estimates and intervals are rough below {needed}"]
 
 
 def _enough(images: int, count: int | None) -> None:

@@ -18,7 +18,8 @@ from sklearn.metrics import mutual_info_score
 from mfbench.contracts import Disentangler
 from mfbench.errors import Unsupported, UserError
 from mfbench.measures import student
-from mfbench.protocols.message_stability import MessageStability, contributions, pointwise
+from mfbench.protocols.message_information import contributions, pointwise
+from mfbench.protocols.message_stability import MessageStability
 from mfbench.protocols.views import STRONGEST, viewed
 
 DATA = Tiles()
