@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 20
+MOST_ROWS = 45
 """Rows that a figure shows; the table has them all."""
 
 _FACES = {
@@ -30,6 +31,9 @@ _FACES = {
 }
 _HATCHES = {"reference": "//", "control": ".."}
 _LONGEST_NAME = 44
+_TITLE_LINE = 105
+_LINE = 0.17
+"""Inches of a line of the title."""
 _GAP = 0.55
 """Inches between the panels, and between two ticks: a small difference needs long tick labels."""
 
@@ -46,11 +50,12 @@ def draw_bars(table: Table) -> Figure | None:
     shown, logarithmic = axes.on_an_axis(there, table.primary)
     if shown.empty:
         return None
-    title, shown = _title(table, there, shown), shown.head(MOST_ROWS)
+    title, shown = textwrap.fill(_title(table, there, shown), _TITLE_LINE), shown.head(MOST_ROWS)
     shorts = set_apart(table.rows["name"].astype(str))
     names = [_name(table, row, shorts) for row in shown.index]
     panels = 1 if logarithmic else 2
-    figure, panes = style.new_figure(1, panels, panel=(8.0 / panels, 1.0 + 0.23 * len(shown)), sharey=True)
+    height = 1.0 + 0.23 * len(shown) + title.count("\n") * _LINE
+    figure, panes = style.new_figure(1, panels, panel=(8.0 / panels, height), sharey=True)
     if logarithmic:
         panes[0, 0].set_xscale("log")
     else:
@@ -65,7 +70,7 @@ def draw_bars(table: Table) -> Figure | None:
         ax.grid(visible=False, axis="y")
         _part_blocks(ax, shown)
     figure.suptitle(_plain(title), fontsize=10)
-    _make_room(figure, names, f"{_plain(table.primary.name)}{_plain(unit)}{better}")
+    _make_room(figure, names, title.count("\n"), f"{_plain(table.primary.name)}{_plain(unit)}{better}")
     return figure
 
 
@@ -130,8 +135,9 @@ def _part_blocks(ax: Axes, shown: pd.DataFrame) -> None:
         ax.axhline(place + 0.5, color="0.75", linewidth=0.6)
 
 
-def _make_room(figure: Figure, names: Sequence[str], metric: str) -> None:
-    """Margins in inches, by the longest name: a layout engine would draw the figure several times to know.
+def _make_room(figure: Figure, names: Sequence[str], more_lines: int, metric: str) -> None:
+    """Margins in inches, by the longest name and the title's further lines: a layout engine would draw the
+    figure several times to know.
 
     The metric stands once, below the panels together: beside long names, one panel is too narrow for it.
     """
@@ -148,7 +154,7 @@ def _make_room(figure: Figure, names: Sequence[str], metric: str) -> None:
     sides = {"left": left / width, "right": 1 - right / width, "wspace": _GAP / panel}
     middle = (sides["left"] + sides["right"]) / 2
     figure.supxlabel(metric, x=middle, y=0.02 / height, va="bottom", fontsize=9)
-    figure.subplots_adjust(**sides, bottom=0.5 / height, top=1 - 0.32 / height)
+    figure.subplots_adjust(**sides, bottom=0.5 / height, top=1 - (0.32 + more_lines * _LINE) / height)
 
 
 def _name_rows(ax: Axes, names: Sequence[str]) -> None:

@@ -54,6 +54,19 @@ def test_labels_below_the_panels_stand_apart_and_inside(values):
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
+def test_a_long_title_is_all_there_above_the_panels():
+    long = table(ROLL)
+    long.title = "editing on faces(" + ", ".join(f"parameter{i}=0.{i}" for i in range(30)) + ")"
+    figure = draw_bars(long)
+    figure.canvas.draw()
+    box = figure._suptitle.get_window_extent()
+    assert figure.get_suptitle().replace("\n", " ") == long.title
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1
+    assert all(ax.get_window_extent().y1 < box.y0 for ax in figure.axes)
+
+
 def test_the_metric_is_named_once_for_both_panels():
     figure = draw_bars(table(ROLL))
     assert len(figure.axes) == 2
